@@ -1,0 +1,1 @@
+"""What every Pentad service stands on: server, authentication, database, errors, settings, telemetry."""
