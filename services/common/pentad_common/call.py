@@ -12,13 +12,13 @@ from pentad_common.errors import InvalidArgument, PermissionDenied
 
 Role = Literal["admin", "client", "agent", "service"]
 
-AGENT_NAME = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
+AGENT_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 RESERVED_PREFIX = "pentad."
 
 
 def check_agent_name(name: str) -> str:
     """The name itself. Raises InvalidArgument AGENT_NAME_INVALID unless it is one an agent may have."""
-    if not AGENT_NAME.match(name):
+    if not AGENT_NAME.fullmatch(name):
         raise InvalidArgument(
             "AGENT_NAME_INVALID",
             f"{name!r} is not an agent name: a lower-case letter, then up to 62 of a-z, 0-9, '_' and '-'",
