@@ -100,7 +100,10 @@ def main() -> None:
     wanted = generate()
     changed = differences(wanted, generated_files(PROTO))
     if check and changed:
-        sys.exit("Stubs differ from the contracts; run `make proto` and commit:\n  proto/" + "\n  proto/".join(changed))
+        sys.exit(
+            "Stubs differ from the contracts; run `make proto` and commit:\n  proto/"
+            + "\n  proto/".join(changed)
+        )
     if not check:
         write(wanted, changed)
     print(f"{len(wanted)} generated files, {len(changed)} {'differ' if check else 'changed'}")

@@ -35,7 +35,11 @@ HEADER = """\
 
 LAST_NUMBER = 536_870_911
 Field = descriptor_pb2.FieldDescriptorProto
-LABELS = {Field.LABEL_OPTIONAL: "optional ", Field.LABEL_REPEATED: "repeated ", Field.LABEL_REQUIRED: "required "}
+LABELS = {
+    Field.LABEL_OPTIONAL: "optional ",
+    Field.LABEL_REPEATED: "repeated ",
+    Field.LABEL_REQUIRED: "required ",
+}
 
 
 def field_type(field: Field) -> str:
@@ -99,7 +103,9 @@ def message_lines(message: descriptor_pb2.DescriptorProto) -> Iterator[str]:
     for enum in message.enum_type:
         yield from (f"  {line}" for line in enum_lines(enum))
     yield from (f"  {line}" for line in member_lines(message))
-    for line in reserved_lines([(r.start, r.end - 1) for r in message.reserved_range], list(message.reserved_name)):
+    for line in reserved_lines(
+        [(r.start, r.end - 1) for r in message.reserved_range], list(message.reserved_name)
+    ):
         yield f"  {line}"
     for extensible in message.extension_range:
         last = "max" if extensible.end - 1 == LAST_NUMBER else str(extensible.end - 1)

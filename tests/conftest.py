@@ -1,0 +1,9 @@
+"""Fixtures for every test: real servers and databases, started when first asked for, one set a worker."""
+
+from __future__ import annotations
+
+pytest_plugins = [
+    "tests.fixtures.ports",
+    "tests.fixtures.postgres",
+    "tests.fixtures.valkey",
+]
