@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import redis
 from sqlalchemy import create_engine, text
+
 from tests.fixtures.postgres import Postgres
 
 
