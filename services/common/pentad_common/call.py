@@ -54,11 +54,12 @@ class CallContext:
     def grant(self, agent: str) -> str:
         """`agent`, if the caller may act as it. Raises PermissionDenied AGENT_NOT_GRANTED if not.
 
-        Names that start with `pentad.` are for role service alone.
+        An admin may act as any agent of its tenant. Names that start with `pentad.` are for role service alone.
         """
         if self.role == "service":
             return agent if agent.startswith(RESERVED_PREFIX) else check_agent_name(agent)
-        if agent in self.grants or ("*" in self.grants and not agent.startswith(RESERVED_PREFIX)):
+        all_names = self.role == "admin" or "*" in self.grants
+        if agent in self.grants or (all_names and not agent.startswith(RESERVED_PREFIX)):
             return check_agent_name(agent)
         raise PermissionDenied(
             "AGENT_NOT_GRANTED",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Index, LargeBinary, String
+from sqlalchemy import Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pentad_common.models.base import Base, Created, Keyed, Owned, choice
@@ -28,7 +28,8 @@ class ApiKey(Owned, Created, Base):
     role: Mapped[str] = mapped_column(choice("admin", "client", "agent", "service", name="role"))
     agents: Mapped[list[str]] = mapped_column(default=list)
     secret_sha256: Mapped[bytes] = mapped_column(LargeBinary(32))
+    request_id: Mapped[str | None] = mapped_column(String(64))
     expire_time: Mapped[datetime | None]
     revoke_time: Mapped[datetime | None]
 
-    __table_args__ = (Index(None, "tenant_id", "create_time"),)
+    __table_args__ = (UniqueConstraint("tenant_id", "request_id"), Index(None, "tenant_id", "create_time"))

@@ -134,6 +134,7 @@ def upgrade() -> None:
         ),
         sa.Column("agents", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("secret_sha256", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("request_id", sa.String(length=64), nullable=True),
         sa.Column("expire_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoke_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
@@ -142,6 +143,7 @@ def upgrade() -> None:
             ["tenant_id"], ["tenants.id"], name=op.f("fk_api_keys_tenant_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
+        sa.UniqueConstraint("tenant_id", "request_id", name=op.f("uq_api_keys_tenant_id_request_id")),
     )
     op.create_index(
         op.f("ix_api_keys_tenant_id_create_time"), "api_keys", ["tenant_id", "create_time"], unique=False
