@@ -1,7 +1,7 @@
 """Generate the Python stubs beside the contracts: `python scripts/stubs.py [--check]`.
 
 Writes `proto/buf/validate/validate.proto`, and for every contract `*_pb2.py`, `*_pb2.pyi`, `*_pb2_grpc.py`
-and `*_pb2_grpc.pyi` (grpc.aio types), and the package markers. `--check` writes nothing and exits 1 naming what
+and `*_pb2_grpc.pyi` (grpc.aio types), and package markers. `--check` writes nothing and exits 1 naming what
 would differ.
 """
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-pytest_plugins = [
+pytest_plugins = [  # each after what it imports
     "tests.fixtures.ports",
     "tests.fixtures.postgres",
+    "tests.fixtures.databases",
     "tests.fixtures.valkey",
 ]
