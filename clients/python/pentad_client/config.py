@@ -11,10 +11,10 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """Addresses are `host:port`; the bus may have several, separated by commas. Files are paths to PEM."""
+    """Addresses are `host:port`, or any gRPC target such as `dns:///bus:7401`. Files are paths to PEM."""
 
     api_key: str = field(default="", repr=False)
-    bus_addresses: str = "127.0.0.1:7401"
+    bus_address: str = "127.0.0.1:7401"
     registry_address: str = "127.0.0.1:7402"
     context_address: str = "127.0.0.1:7403"
     orchestrator_address: str = "127.0.0.1:7404"
@@ -29,15 +29,8 @@ class ClientConfig:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> ClientConfig:
-        """Reads PENTAD_API_KEY, PENTAD_BUS_ADDRESS (or …_ADDRESSES) and so on; what is unset keeps its default."""
+        """Reads PENTAD_API_KEY, PENTAD_BUS_ADDRESS and so on; what is unset keeps its default."""
         env = os.environ if environ is None else environ
         names = {item.name: item.name.upper() for item in fields(cls) if item.name != "timeout_seconds"}
         values = {name: env[f"PENTAD_{key}"] for name, key in names.items() if env.get(f"PENTAD_{key}")}
-        if "bus_addresses" not in values and env.get("PENTAD_BUS_ADDRESS"):
-            values["bus_addresses"] = env["PENTAD_BUS_ADDRESS"]
         return replace(cls(), **values)  # type: ignore[arg-type]
-
-    @property
-    def bus_address_list(self) -> list[str]:
-        """The bus's addresses, each `host:port`."""
-        return [item.strip() for item in self.bus_addresses.split(",") if item.strip()]

@@ -28,7 +28,7 @@ class ServiceSettings(BaseSettings):
     database_url: str
     api_key: SecretStr | None = None
     """The key of role `service` with which this service calls its siblings."""
-    bus_addresses: str = "127.0.0.1:7401"
+    bus_address: str = "127.0.0.1:7401"
     registry_address: str = "127.0.0.1:7402"
     context_address: str = "127.0.0.1:7403"
     orchestrator_address: str = "127.0.0.1:7404"
