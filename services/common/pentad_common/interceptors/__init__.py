@@ -1,0 +1,1 @@
+"""What happens around every RPC, one concern a file. `pentad_common.server` puts them in order."""

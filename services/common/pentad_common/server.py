@@ -1,0 +1,264 @@
+"""The server that all services share: interceptors, health, reflection, metrics, TLS, and a stop that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+import uvloop
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+
+from pentad_common.db import Database
+from pentad_common.errors import StartupError, Unavailable
+from pentad_common.interceptors.authentication import Authentication
+from pentad_common.interceptors.chain import Chain, Interceptor
+from pentad_common.interceptors.deadline import Deadline
+from pentad_common.interceptors.errors import Errors
+from pentad_common.interceptors.metrics import Metrics
+from pentad_common.interceptors.open_streams import OpenStreams
+from pentad_common.interceptors.request_log import RequestLog
+from pentad_common.interceptors.validation import Validation
+from pentad_common.keys import KeyStore
+from pentad_common.settings import ServiceSettings
+from pentad_common.telemetry import configure_logging, get_logger, serve_metrics
+
+log = get_logger(__name__)
+
+Register = Callable[[Any, Any], None]
+OnDrain = Callable[[], Awaitable[None]]
+
+
+def channel_options(settings: ServiceSettings) -> list[tuple[str, Any]]:
+    """gRPC's options, as measured."""
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.so_reuseport", 0),  # on by default: two servers would silently share a port
+        # A frozen client is found in 4 s; without ping_timeout_ms in 60.
+        ("grpc.keepalive_time_ms", 2_000),
+        ("grpc.keepalive_timeout_ms", 2_000),
+        ("grpc.http2.ping_timeout_ms", 2_000),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 1_000),  # or clients' pings end in GOAWAY
+        ("grpc.max_concurrent_streams", settings.max_concurrent_rpcs),
+    ]
+
+
+class Server:
+    """A gRPC server with everything but the servicers.
+
+    Add servicers, then `await run()`: it serves until SIGTERM or SIGINT. `database` is where API keys are; the caller
+    closes it.
+    """
+
+    def __init__(self, settings: ServiceSettings, area: str, database: Database) -> None:
+        self.settings = settings
+        self.area = area
+        self.database = database
+        self.health = health_aio.HealthServicer()
+        self._keys = KeyStore(database)
+        self._streams = OpenStreams(self._keys)
+        self._servicers: list[tuple[Register, Any]] = []
+        self._hand_checked: set[str] = set()
+        self._names: list[str] = []
+        self._server: aio.Server | None = None
+        self._stop_metrics: Callable[[], None] = lambda: None
+        configure_logging(area, settings.log_format, settings.log_level)
+
+    def add(self, register: Register, servicer: Any, *, hand_checked: Sequence[str] = ()) -> None:
+        """Adds a servicer by its generated `add_…Servicer_to_server`.
+
+        `hand_checked`: methods (`Connect`) that check their messages against the contract's rules themselves.
+        A servicer takes a stream of requests by iterating over it, not by `context.read()`, which skips the checks.
+        """
+        names = _Names()
+        register(servicer, names)
+        self._servicers.append((register, servicer))
+        self._names += names.found
+        self._hand_checked |= {f"/{name}/{method}" for name in names.found for method in hand_checked}
+
+    def interceptors(self) -> list[Interceptor]:
+        """All that happens around each RPC, the outermost first.
+
+        Log and metrics see how every call ended, so they are outside; errors come next, so that what the others refuse
+        is translated as well.
+        """
+        return [
+            RequestLog(),
+            Metrics(),
+            Errors(),
+            Authentication(self._keys, self._streams),
+            Deadline(self.settings.unary_deadline_seconds),
+            Validation(self._hand_checked),
+        ]
+
+    async def start(self) -> str:
+        """Binds the port and serves; returns `host:port`. Raises StartupError for what the operator can mend."""
+        await asyncio.to_thread(self.database.check_schema)
+        server = aio.server(
+            interceptors=[Chain(self.interceptors())],
+            options=channel_options(self.settings),
+            maximum_concurrent_rpcs=self.settings.max_concurrent_rpcs,
+        )
+        for register, servicer in self._servicers:
+            register(servicer, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
+        _add_reflection(server, self._names)
+        address = _bind(server, self.settings)
+        if self.settings.metrics_port:
+            self._stop_metrics = serve_metrics(self.settings.host, self.settings.metrics_port)
+        await server.start()
+        self._server = server
+        for name in self._names:
+            await self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        log.info("serving", address=address, services=self._names)
+        return address
+
+    async def stop(self, on_drain: OnDrain | None = None, grace: float | None = None) -> None:
+        """Stops in order: not serving, `on_drain()`, endless streams told to go elsewhere, the rest finished.
+
+        `grace`: seconds for all of it (PENTAD_DRAIN_SECONDS); what is not finished by then is cancelled.
+        """
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        seconds = self.settings.drain_seconds if grace is None else grace
+        deadline = time.monotonic() + seconds
+        await self.health.enter_graceful_shutdown()
+        if on_drain is not None:
+            await _bounded(on_drain(), seconds)
+        stopped = asyncio.create_task(server.stop(max(0.5, deadline - time.monotonic())))
+        await asyncio.sleep(0)  # new calls are refused from here on
+        self._streams.end(Unavailable("SERVER_DRAINING", "this server is going away", retry_after=0.1), is_endless)
+        await stopped
+        await asyncio.to_thread(self._stop_metrics)
+        log.info("stopped")
+
+    async def run(self, on_drain: OnDrain | None = None) -> None:
+        """Serves until SIGTERM or SIGINT, then stops. A second signal stops without waiting."""
+        signalled, again = asyncio.Event(), asyncio.Event()
+
+        def on_signal() -> None:
+            (again if signalled.is_set() else signalled).set()
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, on_signal)
+        await self.start()
+        await signalled.wait()
+        log.info("draining", seconds=self.settings.drain_seconds)
+        stopping = asyncio.create_task(self.stop(on_drain))
+        hurry = asyncio.create_task(again.wait())
+        await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        if stopping.done():
+            stopping.result()
+
+    @asynccontextmanager
+    async def running(self, on_drain: OnDrain | None = None) -> AsyncIterator[str]:
+        """The address, while it serves: for tests."""
+        address = await self.start()
+        try:
+            yield address
+        finally:
+            await self.stop(on_drain, grace=1.0)
+
+
+def run_service(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs a service's `main` on uvloop. A StartupError becomes one line on standard error and exit code 2."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
+    except StartupError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def is_endless(method: str) -> bool:
+    """Whether a method's stream goes on until someone ends it: clients of such a one resume elsewhere."""
+    name = method.rsplit("/", 1)[-1]
+    return name.startswith(("Watch", "Tail", "Connect", "KeepAlive", "ServerReflectionInfo"))
+
+
+async def _bounded(work: Awaitable[None], seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await work
+    except TimeoutError:
+        log.warning("drain took too long", seconds=seconds)
+    except Exception:
+        log.exception("drain failed")
+
+
+class _Names:
+    """Stands in for a server to learn the names of a servicer's services."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def add_generic_rpc_handlers(self, handlers: Any) -> None:
+        pass
+
+    def add_registered_method_handlers(self, service: str, _handlers: Any) -> None:
+        self.found.append(service)
+
+
+def _add_reflection(server: aio.Server, names: Sequence[str]) -> None:
+    from grpc_reflection.v1alpha import reflection
+
+    reflection.enable_server_reflection(
+        [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME], server
+    )
+
+
+def _bind(server: aio.Server, settings: ServiceSettings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"{host}:{settings.port}"
+    try:
+        if settings.tls_cert:
+            port = server.add_secure_port(address, _server_credentials(settings))
+        else:
+            port = server.add_insecure_port(address)
+    except RuntimeError:
+        raise StartupError(_why_not(settings.host, settings.port)) from None
+    return f"{host}:{port}"
+
+
+def _why_not(host: str, port: int) -> str:
+    """Why the port cannot be bound: gRPC says only that it cannot."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with suppress(OSError), socket.create_connection((host, port), timeout=0.5):
+        return f"port {port} on {host} is in use: stop what listens there, or set PENTAD_PORT to another"
+    try:
+        with socket.socket(family) as probe:
+            probe.bind((host, port))
+    except OSError as error:
+        return f"port {port} on {host} cannot be opened ({error.strerror}): check PENTAD_HOST and PENTAD_PORT"
+    return f"port {port} on {host} cannot be opened: check PENTAD_HOST and PENTAD_PORT"
+
+
+def _server_credentials(settings: ServiceSettings) -> grpc.ServerCredentials:
+    if not settings.tls_key:
+        raise StartupError("PENTAD_TLS_CERT is set and PENTAD_TLS_KEY is not: TLS needs both")
+    authority = _read(settings.tls_client_ca) if settings.tls_client_ca else None
+    pair = (_read(settings.tls_key), _read(settings.tls_cert or ""))
+    return grpc.ssl_server_credentials([pair], root_certificates=authority, require_client_auth=authority is not None)
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise StartupError(f"{path} cannot be read ({error.strerror}): check PENTAD_TLS_CERT, _KEY and _CLIENT_CA") from None
