@@ -16,6 +16,7 @@ from pentad_common.models.runs import (
     OutboxMessage,
     Project,
     Run,
+    RunArtifact,
     RunEvent,
     Workflow,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "OutboxMessage",
     "Project",
     "Run",
+    "RunArtifact",
     "RunEvent",
     "Tenant",
     "Workflow",

@@ -25,48 +25,55 @@ class Project(Keyed, Owned, Created, Base):
 
 
 class Workflow(Keyed, Owned, Created, Base):
-    """One version of a named plan."""
+    """One version of a named plan; `plan` is a serialised `pentad.orchestrator.v1.Plan`, as the user wrote it."""
 
     __tablename__ = "workflows"
 
-    name: Mapped[str] = mapped_column(String(255))
+    name: Mapped[str] = mapped_column(String(64))
     version: Mapped[int]
     description: Mapped[str] = mapped_column(Text, default="")
-    definition: Mapped[bytes] = mapped_column(LargeBinary)
+    plan: Mapped[bytes] = mapped_column(LargeBinary)
+    request_id: Mapped[str | None] = mapped_column(String(64))
 
-    __table_args__ = (UniqueConstraint("tenant_id", "name", "version"),)
+    __table_args__ = (UniqueConstraint("tenant_id", "name", "version"), UniqueConstraint("tenant_id", "request_id"))
 
 
 class Run(Keyed, Owned, Created, Base):
-    """A run, its compiled plan and its state. Who works on it holds the lease; `epoch` fences off who did before."""
+    """A run.
+
+    `header` (a `Run` with what never changes and is small), `inputs` (a `StepOutput` whose outputs are the inputs) and
+    `plan` are serialised messages and do not change; `state` is the engine's own JSON. `epoch` counts the changes: who
+    writes must have seen the newest. At `wake_time` somebody must look at the run; None means that only an event can
+    move it. `sequence` is that of its newest event.
+    """
 
     __tablename__ = "runs"
 
-    project_id: Mapped[str | None] = mapped_column(String(36), ForeignKey("projects.id", ondelete="CASCADE"))
+    project_id: Mapped[str] = mapped_column(String(36), ForeignKey("projects.id", ondelete="CASCADE"))
     request_id: Mapped[str | None] = mapped_column(String(64))
     status: Mapped[str] = mapped_column(choice(*RUN_STATES, name="status"), default="PENDING")
-    strategy: Mapped[str] = mapped_column(String(32), default="")
-    request: Mapped[bytes] = mapped_column(LargeBinary)
+    strategy: Mapped[str] = mapped_column(String(32))
+    header: Mapped[bytes] = mapped_column(LargeBinary)
+    inputs: Mapped[bytes] = mapped_column(LargeBinary)
     plan: Mapped[bytes] = mapped_column(LargeBinary)
     state: Mapped[bytes] = mapped_column(LargeBinary)
     result: Mapped[bytes | None] = mapped_column(LargeBinary)
     error: Mapped[dict[str, Any] | None]
     usage: Mapped[dict[str, Any] | None]
     degraded: Mapped[bool] = mapped_column(Boolean, default=False)
-    last_sequence: Mapped[int] = mapped_column(BigInt, default=0)
+    missing: Mapped[list[str]] = mapped_column(default=list)
+    sequence: Mapped[int] = mapped_column(BigInt, default=0)
     epoch: Mapped[int] = mapped_column(BigInt, default=0)
-    lease_owner: Mapped[str | None] = mapped_column(String(64))
-    lease_expire_time: Mapped[datetime | None]
     wake_time: Mapped[datetime | None]
-    deadline: Mapped[datetime | None]
     update_time: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
     start_time: Mapped[datetime | None]
-    finish_time: Mapped[datetime | None]
+    end_time: Mapped[datetime | None]
 
     __table_args__ = (
         UniqueConstraint("tenant_id", "request_id"),
-        Index(None, "tenant_id", "create_time"),
-        Index(None, "status", "wake_time"),
+        Index(None, "tenant_id", "id"),
+        Index(None, "wake_time"),
+        Index(None, "end_time"),
     )
 
 
@@ -77,7 +84,7 @@ class InRun:
 
 
 class AgentRun(Keyed, Owned, InRun, Created, Base):
-    """One attempt of an agent at a step."""
+    """One attempt of an agent at a step; `record` is a serialised `pentad.orchestrator.v1.AgentRun`."""
 
     __tablename__ = "agent_runs"
 
@@ -85,30 +92,27 @@ class AgentRun(Keyed, Owned, InRun, Created, Base):
     agent: Mapped[str] = mapped_column(String(128))
     attempt: Mapped[int] = mapped_column(default=1)
     status: Mapped[str] = mapped_column(choice(*RUN_STATES, name="status"), default="PENDING")
-    input: Mapped[bytes | None] = mapped_column(LargeBinary)
-    output: Mapped[bytes | None] = mapped_column(LargeBinary)
-    error: Mapped[dict[str, Any] | None]
-    usage: Mapped[dict[str, Any] | None]
+    reason: Mapped[str | None] = mapped_column(String(128))
+    record: Mapped[bytes] = mapped_column(LargeBinary)
     start_time: Mapped[datetime | None]
-    finish_time: Mapped[datetime | None]
+    end_time: Mapped[datetime | None]
 
     __table_args__ = (UniqueConstraint("run_id", "step", "attempt"), Index(None, "tenant_id", "agent"))
 
 
-class RunEvent(Keyed, Owned, InRun, Created, Base):
-    """What happened, in the order it happened: `sequence` counts from 1 in each run."""
+class RunEvent(Owned, InRun, Created, Base):
+    """What happened, in the order it happened: `sequence` counts from 1 in each run; `data` is a `RunEvent`."""
 
     __tablename__ = "run_events"
 
-    sequence: Mapped[int] = mapped_column(BigInt)
+    run_id: Mapped[str] = mapped_column(String(36), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
     type: Mapped[str] = mapped_column(String(64))
     data: Mapped[bytes] = mapped_column(LargeBinary)
 
-    __table_args__ = (UniqueConstraint("run_id", "sequence"),)
-
 
 class Artifact(Keyed, Owned, Created, Base):
-    """A file that is too large for a message; its bytes are in chunks."""
+    """A file that is too large for a message; its bytes are in chunks. Removed some time after no run uses it."""
 
     __tablename__ = "artifacts"
 
@@ -131,6 +135,17 @@ class ArtifactChunk(Owned, Base):
     )
     position: Mapped[int] = mapped_column(primary_key=True)
     data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class RunArtifact(Owned, InRun, Base):
+    """A run uses an artifact: it stays as long as one does."""
+
+    __tablename__ = "run_artifacts"
+
+    run_id: Mapped[str] = mapped_column(String(36), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    artifact_id: Mapped[str] = mapped_column(
+        String(36), ForeignKey("artifacts.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
 
 
 class OutboxMessage(Owned, InRun, Base):

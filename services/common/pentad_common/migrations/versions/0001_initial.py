@@ -32,6 +32,7 @@ TABLES = {
     "runs": "tenant_id",
     "agent_runs": "tenant_id",
     "outbox": "tenant_id",
+    "run_artifacts": "tenant_id",
     "run_events": "tenant_id",
 }
 
@@ -305,10 +306,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "workflows",
-        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
-        sa.Column("definition", sa.LargeBinary(), nullable=False),
+        sa.Column("plan", sa.LargeBinary(), nullable=False),
+        sa.Column("request_id", sa.String(length=64), nullable=True),
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
         sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
@@ -317,6 +319,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workflows")),
         sa.UniqueConstraint("tenant_id", "name", "version", name=op.f("uq_workflows_tenant_id_name_version")),
+        sa.UniqueConstraint("tenant_id", "request_id", name=op.f("uq_workflows_tenant_id_request_id")),
     )
     op.create_table(
         "artifact_chunks",
@@ -334,7 +337,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "runs",
-        sa.Column("project_id", sa.String(length=36), nullable=True),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
         sa.Column("request_id", sa.String(length=64), nullable=True),
         sa.Column(
             "status",
@@ -354,22 +357,21 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("strategy", sa.String(length=32), nullable=False),
-        sa.Column("request", sa.LargeBinary(), nullable=False),
+        sa.Column("header", sa.LargeBinary(), nullable=False),
+        sa.Column("inputs", sa.LargeBinary(), nullable=False),
         sa.Column("plan", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False),
         sa.Column("result", sa.LargeBinary(), nullable=True),
         sa.Column("error", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.Column("usage", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.Column("degraded", sa.Boolean(), nullable=False),
-        sa.Column("last_sequence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("missing", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("epoch", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("lease_owner", sa.String(length=64), nullable=True),
-        sa.Column("lease_expire_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("wake_time", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("deadline", sa.DateTime(timezone=True), nullable=True),
         sa.Column("update_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("start_time", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("finish_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("end_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
         sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
@@ -382,8 +384,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
         sa.UniqueConstraint("tenant_id", "request_id", name=op.f("uq_runs_tenant_id_request_id")),
     )
-    op.create_index(op.f("ix_runs_status_wake_time"), "runs", ["status", "wake_time"], unique=False)
-    op.create_index(op.f("ix_runs_tenant_id_create_time"), "runs", ["tenant_id", "create_time"], unique=False)
+    op.create_index(op.f("ix_runs_end_time"), "runs", ["end_time"], unique=False)
+    op.create_index(op.f("ix_runs_tenant_id_id"), "runs", ["tenant_id", "id"], unique=False)
+    op.create_index(op.f("ix_runs_wake_time"), "runs", ["wake_time"], unique=False)
     op.create_table(
         "agent_runs",
         sa.Column("step", sa.String(length=128), nullable=False),
@@ -406,12 +409,10 @@ def upgrade() -> None:
             ),
             nullable=False,
         ),
-        sa.Column("input", sa.LargeBinary(), nullable=True),
-        sa.Column("output", sa.LargeBinary(), nullable=True),
-        sa.Column("error", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
-        sa.Column("usage", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+        sa.Column("reason", sa.String(length=128), nullable=True),
+        sa.Column("record", sa.LargeBinary(), nullable=False),
         sa.Column("start_time", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("finish_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("end_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
         sa.Column("run_id", sa.String(length=36), nullable=False),
@@ -443,13 +444,34 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_outbox_tenant_id_seq"), "outbox", ["tenant_id", "seq"], unique=False)
     op.create_table(
+        "run_artifacts",
+        sa.Column("run_id", sa.String(length=36), nullable=False),
+        sa.Column("artifact_id", sa.String(length=36), nullable=False),
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["artifact_id"], ["artifacts.id"], name=op.f("fk_run_artifacts_artifact_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_run_artifacts_run_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenants.id"], name=op.f("fk_run_artifacts_tenant_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("run_id", "artifact_id", name=op.f("pk_run_artifacts")),
+    )
+    op.create_index(op.f("ix_run_artifacts_artifact_id"), "run_artifacts", ["artifact_id"], unique=False)
+    op.create_table(
         "run_events",
-        sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("run_id", sa.String(length=36), nullable=False),
+        sa.Column(
+            "sequence",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("type", sa.String(length=64), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
-        sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
-        sa.Column("run_id", sa.String(length=36), nullable=False),
         sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["run_id"], ["runs.id"], name=op.f("fk_run_events_run_id"), ondelete="CASCADE"
@@ -457,8 +479,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["tenant_id"], ["tenants.id"], name=op.f("fk_run_events_tenant_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_run_events")),
-        sa.UniqueConstraint("run_id", "sequence", name=op.f("uq_run_events_run_id_sequence")),
+        sa.PrimaryKeyConstraint("run_id", "sequence", name=op.f("pk_run_events")),
     )
     enable_row_level_security(op, TABLES)
 
@@ -466,12 +487,15 @@ def upgrade() -> None:
 def downgrade() -> None:
     disable_row_level_security(op, TABLES)
     op.drop_table("run_events")
+    op.drop_index(op.f("ix_run_artifacts_artifact_id"), table_name="run_artifacts")
+    op.drop_table("run_artifacts")
     op.drop_index(op.f("ix_outbox_tenant_id_seq"), table_name="outbox")
     op.drop_table("outbox")
     op.drop_index(op.f("ix_agent_runs_tenant_id_agent"), table_name="agent_runs")
     op.drop_table("agent_runs")
-    op.drop_index(op.f("ix_runs_tenant_id_create_time"), table_name="runs")
-    op.drop_index(op.f("ix_runs_status_wake_time"), table_name="runs")
+    op.drop_index(op.f("ix_runs_wake_time"), table_name="runs")
+    op.drop_index(op.f("ix_runs_tenant_id_id"), table_name="runs")
+    op.drop_index(op.f("ix_runs_end_time"), table_name="runs")
     op.drop_table("runs")
     op.drop_table("artifact_chunks")
     op.drop_table("workflows")
