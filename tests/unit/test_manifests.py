@@ -120,7 +120,7 @@ def test_every_variable_is_a_setting(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_services_read_the_shared_settings(overlay: str) -> None:
-    """Every container of ours takes the shared settings, whatever a patch does to the list that names them."""
+    """Every container of ours takes the shared settings; patches leave the list that names them whole."""
     ours = [c for _, pod in pods(overlay) for c in pod["containers"] if c["name"] in ("service", "agents")]
     assert ours
     for container in ours:
