@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -135,13 +136,14 @@ class Server:
         seconds = self.settings.drain_seconds if grace is None else grace
         deadline = time.monotonic() + seconds
         await self.health.enter_graceful_shutdown()
+        metrics = asyncio.create_task(asyncio.to_thread(self._stop_metrics))
         if on_drain is not None:
             await _bounded(on_drain(), seconds)
         stopped = asyncio.create_task(server.stop(max(0.5, deadline - time.monotonic())))
         await asyncio.sleep(0)  # new calls are refused from here on
         self._streams.end(Unavailable("SERVER_DRAINING", "this server is going away", retry_after=0.1), is_endless)
         await stopped
-        await asyncio.to_thread(self._stop_metrics)
+        await metrics
         log.info("stopped")
 
     async def run(self, on_drain: OnDrain | None = None) -> None:
@@ -224,6 +226,7 @@ def _add_reflection(server: aio.Server, names: Sequence[str]) -> None:
 
 
 def _bind(server: aio.Server, settings: ServiceSettings) -> str:
+    _check_port(settings.host, settings.port)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"{host}:{settings.port}"
     try:
@@ -232,21 +235,23 @@ def _bind(server: aio.Server, settings: ServiceSettings) -> str:
         else:
             port = server.add_insecure_port(address)
     except RuntimeError:
-        raise StartupError(_why_not(settings.host, settings.port)) from None
+        raise StartupError(f"port {settings.port} on {settings.host} cannot be opened: check the address") from None
     return f"{host}:{port}"
 
 
-def _why_not(host: str, port: int) -> str:
-    """Why the port cannot be bound: gRPC says only that it cannot."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with suppress(OSError), socket.create_connection((host, port), timeout=0.5):
-        return f"port {port} on {host} is in use: stop what listens there, or set PENTAD_PORT to another"
+def _check_port(host: str, port: int) -> None:
+    """Raises StartupError, saying why, if the port cannot be bound: gRPC says only that it cannot."""
     try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family) as probe:
-            probe.bind((host, port))
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
     except OSError as error:
-        return f"port {port} on {host} cannot be opened ({error.strerror}): check PENTAD_HOST and PENTAD_PORT"
-    return f"port {port} on {host} cannot be opened: check PENTAD_HOST and PENTAD_PORT"
+        if error.errno == errno.EADDRINUSE:
+            text = f"port {port} on {host} is in use: stop what listens there, or set PENTAD_PORT to another"
+        else:
+            text = f"port {port} on {host} cannot be opened ({error.strerror}): check PENTAD_HOST and PENTAD_PORT"
+        raise StartupError(text) from None
 
 
 def _server_credentials(settings: ServiceSettings) -> grpc.ServerCredentials:
