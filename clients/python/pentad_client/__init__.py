@@ -1,6 +1,7 @@
 """Typed asynchronous clients of Pentad: `async with Pentad(ClientConfig.from_env()) as pentad: …`.
 
-Failed calls raise `PentadError`; streams reconnect by themselves. Each area's client is loaded when first used.
+Failed calls raise `PentadError`; streams reconnect by themselves. Each area's client is loaded when first
+used.
 """
 
 from __future__ import annotations

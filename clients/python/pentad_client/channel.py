@@ -1,7 +1,7 @@
 """Channels and the calls made on them.
 
-`Stub` stands in front of a generated stub. It adds the API key and the envelope to each call, hands the deadline down,
-and turns statuses into `PentadError`s, on unary calls and on streams:
+`Stub` stands in front of a generated stub. It adds the API key and the envelope to each call, hands the
+deadline down, and turns statuses into `PentadError`s, on unary calls and on streams:
 
     stub = channels.stub(address, key_pb2_grpc.KeyServiceStub, registry_pb2.DESCRIPTOR)
     response = await stub.ListKeys(request, timeout=5)         # unary, or a stream of requests
@@ -13,21 +13,21 @@ It does so itself because gRPC's own interceptors put a queue between a stream's
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 from grpc import aio
 
 from pentad_client.config import MAX_MESSAGE_BYTES, ClientConfig
 from pentad_client.envelope import current_envelope, new_traceparent, time_left
-from pentad_client.errors import InvalidArgument, from_rpc_error
+from pentad_client.errors import InvalidArgument, Unavailable, from_rpc_error
 
 Metadata = Sequence[tuple[str, str]]
-StubT = TypeVar("StubT")
 
 _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -88,7 +88,9 @@ def open_channel(address: str, config: ClientConfig, contract: Any) -> aio.Chann
 
 
 def service_config(contract: Any) -> str:
-    """gRPC's service config: retries for the contract's unary methods, not for streams, which resume by themselves."""
+    """gRPC's service config: retries for the contract's unary methods, not for streams, which resume by
+    themselves.
+    """
     names = [
         {"service": service.full_name, "method": method.name}
         for service in contract.services_by_name.values()
@@ -152,35 +154,47 @@ class Method:
         return metadata
 
 
-class Response:
-    """A call that is answered once. Await it; cancelling the awaiting task cancels the call."""
+class _Writer:
+    """What calls that stream requests have in common."""
 
     def __init__(self, call: Any) -> None:
         self.call = call
 
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self._answer().__await__()
-
-    async def _answer(self) -> Any:
-        try:
-            return await self.call
-        except aio.AioRpcError as error:
-            raise from_rpc_error(error) from None
-
     async def write(self, request: Any) -> None:
-        """Sends one more request; only for calls that stream them."""
-        await _translated(self.call.write(request))
+        """Sends a request. Raises PentadError if the call has ended."""
+        try:
+            await _translated(self.call.write(request))
+        except asyncio.InvalidStateError:
+            await self._raise_end()
 
     async def done_writing(self) -> None:
         """Says that no more requests follow."""
-        await _translated(self.call.done_writing())
+        with contextlib.suppress(asyncio.InvalidStateError):
+            await _translated(self.call.done_writing())
+
+    def cancel(self) -> None:
+        """Ends the call; the server is told."""
+        self.call.cancel()
+
+    async def _raise_end(self) -> None:
+        code = await self.call.code()
+        if code is grpc.StatusCode.OK:
+            raise Unavailable("STREAM_ENDED", "the server has ended the stream")
+        details, trailing = await self.call.details(), await self.call.trailing_metadata()
+        raise from_rpc_error(aio.AioRpcError(code, aio.Metadata(), trailing or aio.Metadata(), details))
 
 
-class Stream:
-    """A call that is answered by a stream: iterate over it, or `read` and, where requests stream too, `write`."""
+class Response(_Writer):
+    """A call that is answered once. Await it; cancelling the awaiting task cancels the call."""
 
-    def __init__(self, call: Any) -> None:
-        self.call = call
+    def __await__(self) -> Generator[Any, None, Any]:
+        return _translated(self.call).__await__()
+
+
+class Stream(_Writer):
+    """A call that is answered by a stream: iterate over it, or `read` and, where requests stream too,
+    `write`.
+    """
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
@@ -196,26 +210,9 @@ class Stream:
         item = await _translated(self.call.read())
         return None if item is aio.EOF else item
 
-    async def write(self, request: Any) -> None:
-        """Sends a request. Raises PentadError if the stream has ended with an error."""
-        await _translated(self.call.write(request))
-
-    async def done_writing(self) -> None:
-        """Says that no more requests follow."""
-        await _translated(self.call.done_writing())
-
-    def cancel(self) -> None:
-        """Ends the call; the server is told."""
-        self.call.cancel()
-
 
 async def _translated(operation: Any) -> Any:
     try:
         return await operation
     except aio.AioRpcError as error:
         raise from_rpc_error(error) from None
-
-
-def deadline_in(seconds: float) -> float:
-    """The deadline, as an Envelope has it, `seconds` from now."""
-    return time.time() + seconds

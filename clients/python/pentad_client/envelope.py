@@ -1,7 +1,7 @@
 """The run envelope: what travels in the metadata of every call beside the API key.
 
-A server sets the envelope of the call it serves, a host sets the one of the task it works on; calls made meanwhile carry
-it on, with the deadline, which gRPC does not hand down by itself.
+A server sets the envelope of the call it serves, a host sets the one of the task it works on; calls made
+meanwhile carry it on, with the deadline, which gRPC does not hand down by itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ _TOKEN = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """`deadline`: seconds of `time.time()`. `budget`: what is left, by unit (`tokens`, `cost_micros`, `steps`)."""
+    """`deadline`: seconds of `time.time()`. `budget`: what is left, by unit (`tokens`, `cost_micros`,
+    `steps`).
+    """
 
     run_id: str | None = None
     agent: str | None = None
@@ -116,3 +118,8 @@ def _token(value: str | None) -> str | None:
 
 def _count(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+def deadline_in(seconds: float) -> float:
+    """The deadline, as an Envelope has it, `seconds` from now."""
+    return time.time() + seconds

@@ -1,18 +1,19 @@
 """The one hierarchy of errors: services raise it, the wire carries it, clients get it back.
 
-An error is told apart by its `reason` (UPPER_SNAKE_CASE), never by its message. This module imports no gRPC at load
-time, so that domain code can raise these without knowing about it.
+An error is told apart by its `reason` (UPPER_SNAKE_CASE), never by its message. This module imports no gRPC
+at load time, so that domain code can raise these without knowing about it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 if TYPE_CHECKING:
-    import grpc
+    import grpc.aio
     from google.rpc.status_pb2 import Status
+
     from pentad.common.v1.common_pb2 import Error
 
 DOMAIN = "pentad.dev"
@@ -43,9 +44,10 @@ class Code(IntEnum):
 class PentadError(Exception):
     """An error with everything a gRPC status carries.
 
-    `code`: the status code. `reason`: stable, UPPER_SNAKE_CASE. `message`: one or two sentences for people, with what
-    to do next. `metadata`: the variables of the error, as strings. `retry_after`: seconds to wait before trying again,
-    or None where that cannot help. `violations`: (field path, rule it broke) pairs of an INVALID_ARGUMENT.
+    `code`: the status code. `reason`: stable, UPPER_SNAKE_CASE. `message`: one or two sentences for people,
+    with what to do next. `metadata`: the variables of the error, as strings. `retry_after`: seconds to wait
+    before trying again, or None where that cannot help. `violations`: (field path, rule it broke) pairs of an
+    INVALID_ARGUMENT.
     """
 
     code: Code
@@ -79,7 +81,9 @@ class PentadError(Exception):
 
 
 class _Coded(PentadError):
-    """An error whose class says its code: `raise NotFound("RUN_NOT_FOUND", "run 'x' does not exist", run="x")`."""
+    """An error whose class says its code: `raise NotFound("RUN_NOT_FOUND", "run 'x' does not exist",
+    run="x")`.
+    """
 
     CODE: ClassVar[Code]
 
@@ -207,16 +211,16 @@ def error_for_code(
     return error
 
 
-def from_rpc_error(error: grpc.RpcError) -> PentadError:
+def from_rpc_error(error: grpc.aio.AioRpcError) -> PentadError:
     """The PentadError that a failed call carries in its status details.
 
     A status without details (the transport's own, or another server's) gets a reason made from its code.
     """
     from google.rpc.status_pb2 import Status
 
-    code = Code[error.code().name]  # type: ignore[attr-defined]
-    message = error.details() or code.name  # type: ignore[attr-defined]
-    for key, value in error.trailing_metadata() or ():  # type: ignore[attr-defined]
+    code = Code[error.code().name]
+    message = error.details() or code.name
+    for key, value in cast("Iterable[tuple[str, bytes]]", error.trailing_metadata() or ()):
         if key == "grpc-status-details-bin":
             return from_status(Status.FromString(value))
     if code is Code.UNAVAILABLE:

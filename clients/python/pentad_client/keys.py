@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from typing import cast
 
 from pentad.common.v1 import options_pb2
 from pentad.registry.v1 import registry_pb2, registry_pb2_grpc
-
 from pentad_client.channel import Channels
 from pentad_client.config import ClientConfig
 from pentad_client.errors import InvalidArgument
@@ -22,7 +22,12 @@ class KeysClient:
         )
 
     async def create(
-        self, name: str, role: str, agents: Sequence[str] = (), ttl: timedelta | None = None, request_id: str = ""
+        self,
+        name: str,
+        role: str,
+        agents: Sequence[str] = (),
+        ttl: timedelta | None = None,
+        request_id: str = "",
     ) -> tuple[registry_pb2.Key, str]:
         """A new key, and its text, which is shown this once. `role`: admin, client, agent or service.
 
@@ -53,20 +58,24 @@ class KeysClient:
 
         Raises NotFound KEY_NOT_FOUND, FailedPrecondition LAST_ADMIN_KEY.
         """
-        response = await self._stub.RevokeKey(registry_pb2.RevokeKeyRequest(key_id=key_id))
+        response: registry_pb2.RevokeKeyResponse = await self._stub.RevokeKey(
+            registry_pb2.RevokeKeyRequest(key_id=key_id)
+        )
         return response.key
 
 
-def role_number(role: str) -> options_pb2.Role.ValueType:
-    """The contract's number of a role. Raises InvalidArgument INVALID_KEY_REQUEST if there is no such role."""
+def role_number(role: str) -> options_pb2.Role:
+    """The contract's number of a role. Raises InvalidArgument INVALID_KEY_REQUEST if there is none."""
     try:
         return options_pb2.Role.Value(f"ROLE_{role.upper()}")
     except ValueError:
         raise InvalidArgument(
-            "INVALID_KEY_REQUEST", f"there is no role {role!r}; it is one of admin, client, agent, service", role=role
+            "INVALID_KEY_REQUEST",
+            f"there is no role {role!r}; it is one of admin, client, agent, service",
+            role=role,
         ) from None
 
 
 def role_name(number: int) -> str:
     """The name of a role: admin, client, agent or service."""
-    return options_pb2.Role.Name(options_pb2.Role.ValueType(number)).removeprefix("ROLE_").lower()
+    return options_pb2.Role.Name(cast(options_pb2.Role, number)).removeprefix("ROLE_").lower()

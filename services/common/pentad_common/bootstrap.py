@@ -2,8 +2,8 @@
 
     python -m pentad_common.bootstrap --database-url URL --journal-url URL --key-file PATH
 
-prints one JSON object: `admin_key` (kept in the key file, for people), `service_key` and `agent_key` (for the processes;
-those of the start-up before are revoked).
+prints one JSON object: `admin_key` (kept in the key file, for people), `service_key` and `agent_key` (for the
+processes; those of the start-up before are revoked).
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ TENANT = "default"
 
 
 def bootstrap(database_url: str, journal_url: str, key_file: Path) -> dict[str, str]:
-    """Migrates both databases and returns the keys, by name. Raises StartupError for what the operator can mend."""
+    """Migrates both databases and returns the keys, by name. Raises StartupError for what the operator can
+    mend.
+    """
     _prepare_folder(key_file.parent)
     for url in dict.fromkeys((database_url, journal_url)):
         upgrade(url)
@@ -77,7 +79,9 @@ def _prepare_folder(folder: Path) -> None:
     except OSError as error:
         raise StartupError(f"{folder} cannot be made: {error.strerror}") from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise StartupError(f"{folder} cannot be written to: check its owner and mode, or use another --state-dir")
+        raise StartupError(
+            f"{folder} cannot be written to: check its owner and mode, or use another --state-dir"
+        )
 
 
 def _read(key_file: Path) -> str:
@@ -86,7 +90,9 @@ def _read(key_file: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
-        raise StartupError(f"{key_file} cannot be read: {getattr(error, 'strerror', None) or 'not a text file'}") from None
+        raise StartupError(
+            f"{key_file} cannot be read: {getattr(error, 'strerror', None) or 'not a text file'}"
+        ) from None
 
 
 def _write(key_file: Path, text: str) -> None:
@@ -103,7 +109,9 @@ def _write(key_file: Path, text: str) -> None:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m pentad_common.bootstrap", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m pentad_common.bootstrap", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("--database-url", required=True, help="sqlite:///path or postgresql://…")
     parser.add_argument("--journal-url", required=True, help="the bus's database; may be the same")
     parser.add_argument("--key-file", required=True, type=Path, help="where the admin key is kept, mode 0600")

@@ -54,7 +54,8 @@ class CallContext:
     def grant(self, agent: str) -> str:
         """`agent`, if the caller may act as it. Raises PermissionDenied AGENT_NOT_GRANTED if not.
 
-        An admin may act as any agent of its tenant. Names that start with `pentad.` are for role service alone.
+        An admin may act as any agent of its tenant. Names that start with `pentad.` are for role service
+        alone.
         """
         if self.role == "service":
             return agent if agent.startswith(RESERVED_PREFIX) else check_agent_name(agent)

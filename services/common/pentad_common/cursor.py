@@ -27,8 +27,10 @@ def decode_cursor(kind: str, token: str) -> list[Any]:
     except (binascii.Error, ValueError, TypeError):
         found, values = None, []
     if found != kind:
-        raise InvalidArgument("CURSOR_INVALID", f"{token!r} is not a cursor or page token of {kind}", kind=kind)
-    return values
+        raise InvalidArgument(
+            "CURSOR_INVALID", f"{token!r} is not a cursor or page token of {kind}", kind=kind
+        )
+    return list(values)
 
 
 def page_size(asked: int, default: int = 100, most: int = 1000) -> int:

@@ -1,8 +1,9 @@
 """The database: SQLAlchemy sessions in worker threads, one transaction at a time, on SQLite and PostgreSQL.
 
-`await db.run(fn, tenant=…)` runs `fn(session)` in one transaction that commits when `fn` returns and rolls back when it
-raises. On PostgreSQL the transaction sees the rows of `tenant` alone (row-level security); queries still say
-`tenant_id` themselves, since SQLite has no such net. A caller that is cancelled stops waiting; its transaction goes on.
+`await db.run(fn, tenant=…)` runs `fn(session)` in one transaction that commits when `fn` returns and rolls
+back when it raises. On PostgreSQL the transaction sees the rows of `tenant` alone (row-level security);
+queries still say `tenant_id` themselves, since SQLite has no such net. A caller that is cancelled stops
+waiting; its transaction goes on.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ ALL_TENANTS = "*"
 """The tenant of scans by the system itself, which see every tenant's rows."""
 
 APPLICATION_ROLE = "pentad_app"
-"""The PostgreSQL role that transactions run as: neither owner nor superuser, so that row-level security holds."""
+"""The PostgreSQL role that transactions run as: neither owner nor superuser, so that row-level security
+holds.
+"""
 
 Result = TypeVar("Result")
 
@@ -37,7 +40,9 @@ _MOST_ATTEMPTS = 6
 
 
 def parse_url(url: str) -> URL:
-    """The URL, with psycopg2 as PostgreSQL's driver. Raises StartupError if it is none, or of another database."""
+    """The URL, with psycopg2 as PostgreSQL's driver. Raises StartupError if it is none, or of another
+    database.
+    """
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -46,19 +51,27 @@ def parse_url(url: str) -> URL:
     if backend in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg2")
     if backend != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise StartupError("the database must be a SQLite file (sqlite:///path) or PostgreSQL (postgresql://…)")
+        raise StartupError(
+            "the database must be a SQLite file (sqlite:///path) or PostgreSQL (postgresql://…)"
+        )
     return parsed
 
 
 def open_engine(url: str | URL, pool_size: int = 8) -> Engine:
-    """An engine with Pentad's settings; SQLite: WAL, foreign keys, 5 s busy time-out, transactions that begin at once."""
+    """An engine with Pentad's settings; SQLite: WAL, foreign keys, 5 s busy time-out, transactions that begin
+    at once.
+    """
     parsed = parse_url(url) if isinstance(url, str) else url
     if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, connect_args={"timeout": 5, "check_same_thread": False}, pool_size=pool_size)
+        engine = create_engine(
+            parsed, connect_args={"timeout": 5, "check_same_thread": False}, pool_size=pool_size
+        )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(parsed, pool_size=pool_size, max_overflow=0, pool_timeout=10, connect_args={"connect_timeout": 5})
+    return create_engine(
+        parsed, pool_size=pool_size, max_overflow=0, pool_timeout=10, connect_args={"connect_timeout": 5}
+    )
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -82,16 +95,18 @@ class Database:
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._readers = ThreadPoolExecutor(pool_size, thread_name_prefix="db")
         # SQLite takes one writer at a time: a queue here is kinder than contention for its lock.
-        self._writers = ThreadPoolExecutor(1, thread_name_prefix="db-write") if self.is_sqlite else self._readers
+        self._writers = (
+            ThreadPoolExecutor(1, thread_name_prefix="db-write") if self.is_sqlite else self._readers
+        )
         self._reading = self.engine.execution_options(reading=True)
         self._closed = threading.Event()
 
     async def run(self, fn: Callable[[Session], Result], *, tenant: str) -> Result:
         """Runs `fn(session)` in one transaction that may write, and returns what it returns.
 
-        `fn` runs again from the start, in a new transaction, when the database asks for a retry (locked, serialisation
-        failure, lost connection before the commit): it must have no other effects.
-        Raises Unavailable DATABASE_UNAVAILABLE when the database cannot be reached or stays locked.
+        `fn` runs again from the start, in a new transaction, when the database asks for a retry (locked,
+        serialisation failure, lost connection before the commit): it must have no other effects. Raises
+        Unavailable DATABASE_UNAVAILABLE when the database cannot be reached or stays locked.
         """
         return await self._submit(self._writers, self.engine, fn, tenant)
 

@@ -65,7 +65,9 @@ class StartupError(Exception):
 
 
 def to_status(error: PentadError) -> Status:
-    """The `google.rpc.Status` of an error: ErrorInfo always, BadRequest with INVALID_ARGUMENT, RetryInfo if it has one."""
+    """The `google.rpc.Status` of an error: ErrorInfo always, BadRequest with INVALID_ARGUMENT, RetryInfo if
+    it has one.
+    """
     from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
     from google.rpc.status_pb2 import Status
 

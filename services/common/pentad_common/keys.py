@@ -1,4 +1,6 @@
-"""API keys: `pentad_<id>_<secret>`. The database keeps the SHA-256 of the secret; the tenant comes from the key alone."""
+"""API keys: `pentad_<id>_<secret>`. The database keeps the SHA-256 of the secret; the tenant comes from the
+key alone.
+"""
 
 from __future__ import annotations
 
@@ -49,9 +51,13 @@ class Key:
     def ended(self) -> PentadError | None:
         """Why the key is no longer good; None while it is."""
         if self.revoke_time is not None:
-            return Unauthenticated("API_KEY_REVOKED", f"API key {self.key_id} was revoked", key_id=self.key_id)
+            return Unauthenticated(
+                "API_KEY_REVOKED", f"API key {self.key_id} was revoked", key_id=self.key_id
+            )
         if self.expire_time is not None and self.expire_time <= utcnow():
-            return Unauthenticated("API_KEY_EXPIRED", f"API key {self.key_id} has expired", key_id=self.key_id)
+            return Unauthenticated(
+                "API_KEY_EXPIRED", f"API key {self.key_id} has expired", key_id=self.key_id
+            )
         return None
 
 
@@ -72,7 +78,9 @@ def digest(secret: str) -> bytes:
 
 def invalid_key() -> Unauthenticated:
     """The one answer to a key that is malformed, unknown or has the wrong secret."""
-    return Unauthenticated("API_KEY_INVALID", "this API key is not valid; `pentad keys list` shows those that are")
+    return Unauthenticated(
+        "API_KEY_INVALID", "this API key is not valid; `pentad keys list` shows those that are"
+    )
 
 
 Keys = list[Key]
@@ -85,7 +93,7 @@ class KeyStore:
         self._database = database
 
     async def authenticate(self, text: str) -> Key:
-        """The key that `text` is. Raises Unauthenticated API_KEY_INVALID, API_KEY_REVOKED or API_KEY_EXPIRED."""
+        """The key that `text` is. Raises Unauthenticated API_KEY_INVALID, _REVOKED or _EXPIRED."""
         return await self._database.read(lambda session: authenticate(session, text), tenant=ALL_TENANTS)
 
     async def lookup(self, key_ids: Collection[str]) -> dict[str, Key]:
@@ -96,7 +104,10 @@ class KeyStore:
 
     async def tenant_exists(self, tenant_id: str) -> bool:
         """Whether there is such a tenant."""
-        return await self._database.read(lambda session: session.get(Tenant, tenant_id), tenant=ALL_TENANTS) is not None
+        return (
+            await self._database.read(lambda session: session.get(Tenant, tenant_id), tenant=ALL_TENANTS)
+            is not None
+        )
 
     async def create(
         self,
@@ -157,7 +168,9 @@ class KeyStore:
             row = session.get(ApiKey, key_id, with_for_update=True)
             if row is None or row.tenant_id != tenant:
                 raise NotFound(
-                    "KEY_NOT_FOUND", f"there is no key {key_id!r}; `pentad keys list` shows what there is", key_id=key_id
+                    "KEY_NOT_FOUND",
+                    f"there is no key {key_id!r}; `pentad keys list` shows what there is",
+                    key_id=key_id,
                 )
             if row.revoke_time is None:
                 _keep_an_admin(session, row)
@@ -169,7 +182,9 @@ class KeyStore:
 
     async def audit(self, tenant: str, key_id: str, action: str, **detail: object) -> None:
         """Keeps a row about something that the holder of `key_id` did or tried."""
-        await self._database.run(lambda session: _audit(session, tenant, key_id, action, **detail), tenant=tenant)
+        await self._database.run(
+            lambda session: _audit(session, tenant, key_id, action, **detail), tenant=tenant
+        )
 
 
 def authenticate(session: Session, text: str) -> Key:

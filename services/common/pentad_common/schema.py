@@ -16,7 +16,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def known_revisions() -> list[str]:
-    """Revisions of the chain, oldest first. A migration's file is named `<revision>_<what>.py`, counting up."""
+    """Revisions of the chain, oldest first. Migrations are named `<revision>_<what>.py`, counting up."""
     return sorted(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
@@ -38,7 +38,7 @@ def check_schema(engine: Engine) -> None:
         return
     if found is not None and found not in known:
         raise StartupError(
-            f"{describe(engine)} has schema {found}, which is newer than this version of Pentad ({known[-1]}): "
+            f"{describe(engine)} has schema {found}, newer than this version of Pentad ({known[-1]}): "
             "use the newer Pentad, or another database"
         )
     state = "has no schema yet" if found is None else f"has schema {found}, and {known[-1]} is needed"
@@ -46,7 +46,7 @@ def check_schema(engine: Engine) -> None:
 
 
 def upgrade(url: str) -> None:
-    """Brings the database at `url` to the newest revision; does nothing if it is there. Raises StartupError."""
+    """Brings the database at `url` to the newest revision. Raises StartupError if that cannot be done."""
     engine = open_engine(url, pool_size=1)
     try:
         found, known = current_revision(engine), known_revisions()
@@ -87,8 +87,12 @@ def _first_line(error: DatabaseError) -> str:
 
 def main() -> None:
     """`python -m pentad_common.db upgrade|check --url URL`."""
-    parser = argparse.ArgumentParser(prog="python -m pentad_common.db", description="Pentad's database schema.")
-    parser.add_argument("command", choices=["upgrade", "check"], help="bring it to the newest version, or look")
+    parser = argparse.ArgumentParser(
+        prog="python -m pentad_common.db", description="Pentad's database schema."
+    )
+    parser.add_argument(
+        "command", choices=["upgrade", "check"], help="bring it to the newest version, or look"
+    )
     parser.add_argument("--url", required=True, help="sqlite:///path or postgresql://user:password@host/name")
     options = parser.parse_args()
     try:

@@ -1,4 +1,6 @@
-"""The server that all services share: interceptors, health, reflection, metrics, TLS, and a stop that loses nothing."""
+"""The server that all services share: interceptors, health, reflection, metrics, TLS, and a stop that loses
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +60,8 @@ def channel_options(settings: ServiceSettings) -> list[tuple[str, Any]]:
 class Server:
     """A gRPC server with everything but the servicers.
 
-    Add servicers, then `await run()`: it serves until SIGTERM or SIGINT. `database` is where API keys are; the caller
-    closes it.
+    Add servicers, then `await run()`: it serves until SIGTERM or SIGINT. `database` is where API keys are;
+    the caller closes it.
     """
 
     def __init__(self, settings: ServiceSettings, area: str, database: Database) -> None:
@@ -80,7 +82,8 @@ class Server:
         """Adds a servicer by its generated `add_…Servicer_to_server`.
 
         `hand_checked`: methods (`Connect`) that check their messages against the contract's rules themselves.
-        A servicer takes a stream of requests by iterating over it, not by `context.read()`, which skips the checks.
+        A servicer takes a stream of requests by iterating over it, not by `context.read()`, which skips the
+        checks.
         """
         names = _Names()
         register(servicer, names)
@@ -91,8 +94,8 @@ class Server:
     def interceptors(self) -> list[Interceptor]:
         """All that happens around each RPC, the outermost first.
 
-        Log and metrics see how every call ended, so they are outside; errors come next, so that what the others refuse
-        is translated as well.
+        Log and metrics see how every call ended, so they are outside; errors come next, so that what the
+        others refuse is translated as well.
         """
         return [
             RequestLog(),
@@ -104,7 +107,7 @@ class Server:
         ]
 
     async def start(self) -> str:
-        """Binds the port and serves; returns `host:port`. Raises StartupError for what the operator can mend."""
+        """Binds the port and serves; returns `host:port`. Raises StartupError if it cannot."""
         await asyncio.to_thread(self.database.check_schema)
         server = aio.server(
             interceptors=[Chain(self.interceptors())],
@@ -141,7 +144,9 @@ class Server:
             await _bounded(on_drain(), seconds)
         stopped = asyncio.create_task(server.stop(max(0.5, deadline - time.monotonic())))
         await asyncio.sleep(0)  # new calls are refused from here on
-        self._streams.end(Unavailable("SERVER_DRAINING", "this server is going away", retry_after=0.1), is_endless)
+        self._streams.end(
+            Unavailable("SERVER_DRAINING", "this server is going away", retry_after=0.1), is_endless
+        )
         await stopped
         await metrics
         log.info("stopped")
@@ -177,7 +182,7 @@ class Server:
 
 
 def run_service(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Runs a service's `main` on uvloop. A StartupError becomes one line on standard error and exit code 2."""
+    """Runs a service's `main` on uvloop. A StartupError becomes a line on standard error and exit code 2."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())
@@ -235,7 +240,9 @@ def _bind(server: aio.Server, settings: ServiceSettings) -> str:
         else:
             port = server.add_insecure_port(address)
     except RuntimeError:
-        raise StartupError(f"port {settings.port} on {settings.host} cannot be opened: check the address") from None
+        raise StartupError(
+            f"port {settings.port} on {settings.host} cannot be opened: check the address"
+        ) from None
     return f"{host}:{port}"
 
 
@@ -250,7 +257,9 @@ def _check_port(host: str, port: int) -> None:
         if error.errno == errno.EADDRINUSE:
             text = f"port {port} on {host} is in use: stop what listens there, or set PENTAD_PORT to another"
         else:
-            text = f"port {port} on {host} cannot be opened ({error.strerror}): check PENTAD_HOST and PENTAD_PORT"
+            text = (
+                f"port {port} on {host} cannot be opened ({error.strerror}): check PENTAD_HOST, PENTAD_PORT"
+            )
         raise StartupError(text) from None
 
 
@@ -259,11 +268,15 @@ def _server_credentials(settings: ServiceSettings) -> grpc.ServerCredentials:
         raise StartupError("PENTAD_TLS_CERT is set and PENTAD_TLS_KEY is not: TLS needs both")
     authority = _read(settings.tls_client_ca) if settings.tls_client_ca else None
     pair = (_read(settings.tls_key), _read(settings.tls_cert or ""))
-    return grpc.ssl_server_credentials([pair], root_certificates=authority, require_client_auth=authority is not None)
+    return grpc.ssl_server_credentials(
+        [pair], root_certificates=authority, require_client_auth=authority is not None
+    )
 
 
 def _read(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise StartupError(f"{path} cannot be read ({error.strerror}): check PENTAD_TLS_CERT, _KEY and _CLIENT_CA") from None
+        raise StartupError(
+            f"{path} cannot be read ({error.strerror}): check PENTAD_TLS_CERT, _KEY and _CLIENT_CA"
+        ) from None

@@ -13,7 +13,7 @@ PREFIX = "PENTAD_"
 
 
 class ServiceSettings(BaseSettings):
-    """What every service can be told. A service subclasses it for what is its own; the prefix stays `PENTAD_`.
+    """What every service can be told. A service subclasses it for what is its own; the prefix stays.
 
     Sizes are bytes, times are seconds. An empty variable counts as unset.
     """

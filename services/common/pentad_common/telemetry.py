@@ -1,7 +1,7 @@
 """Logs and metrics.
 
-Every log line carries what is bound for the task at hand: tenant, run, agent, trace and request id. No line carries an
-API key. Metric names follow OpenTelemetry's (`rpc.server.call.duration`), in Prometheus' spelling.
+Every log line carries what is bound for the task at hand: tenant, run, agent, trace and request id. No line
+carries an API key. Metric names follow OpenTelemetry's (`rpc.server.call.duration`), in Prometheus' spelling.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ get_logger = structlog.get_logger
 bind = structlog.contextvars.bind_contextvars
 
 _SECRET = re.compile(
-    r"(pentad_[A-Za-z0-9]{12}_)[A-Za-z0-9_-]{8,}|((?i:bearer) +)[A-Za-z0-9._~+/=-]{8,}|(\bsk-)[A-Za-z0-9_-]{8,}"
+    r"(pentad_[A-Za-z0-9]{12}_)[A-Za-z0-9_-]{8,}"
+    r"|((?i:bearer) +)[A-Za-z0-9._~+/=-]{8,}"
+    r"|(\bsk-)[A-Za-z0-9_-]{8,}"
 )
 
 
@@ -33,7 +35,9 @@ def _redact_line(_logger: Any, _method: str, line: str) -> str:
     return redact(line)
 
 
-def configure_logging(service: str, log_format: str = "auto", level: str = "info", stream: TextIO | None = None) -> None:
+def configure_logging(
+    service: str, log_format: str = "auto", level: str = "info", stream: TextIO | None = None
+) -> None:
     """Sends the logs of this process, the standard library's included, to `stream` (standard error).
 
     `log_format`: `json` is one object a line; `console` is for people; `auto` is the latter on a terminal.
@@ -58,7 +62,11 @@ def _processors(service: str, console: bool) -> list[Any]:
         _Service(service),
     ]
     if console:
-        return [*shared, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_level=False), _redact_line]
+        return [
+            *shared,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_level=False),
+            _redact_line,
+        ]
     tracebacks = structlog.processors.format_exc_info
     return [*shared, tracebacks, structlog.processors.JSONRenderer(default=str), _redact_line]
 
@@ -83,7 +91,9 @@ class _Forward(logging.Handler):
 
 
 def serve_metrics(host: str, port: int) -> Any:
-    """Serves `/metrics` in a thread; returns a function that stops it. Raises StartupError if the port is taken."""
+    """Serves `/metrics` in a thread; returns a function that stops it. Raises StartupError if the port is
+    taken.
+    """
     from prometheus_client import start_http_server
 
     try:
@@ -92,8 +102,8 @@ def serve_metrics(host: str, port: int) -> Any:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
             raise
         raise StartupError(
-            f"metrics port {port} on {host} cannot be opened ({error.strerror}): set PENTAD_METRICS_PORT to a free "
-            "port, or to 0 for no metrics"
+            f"metrics port {port} on {host} cannot be opened ({error.strerror}): set PENTAD_METRICS_PORT "
+            "to a free port, or to 0 for no metrics"
         ) from None
 
     def stop() -> None:

@@ -59,7 +59,7 @@ class KeyServicer(registry_pb2_grpc.KeyServiceServicer):
         return response
 
 
-def _role(number: options_pb2.Role.ValueType) -> Role:
+def _role(number: options_pb2.Role) -> Role:
     return cast(Role, options_pb2.Role.Name(number).removeprefix("ROLE_").lower())
 
 

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 from google.protobuf import descriptor_pool
+
 from pentad.common.v1 import options_pb2
 from pentad_client.envelope import Envelope, current_envelope, set_envelope
-
 from pentad_common.call import CallContext, set_current_call
 from pentad_common.errors import PermissionDenied, Unauthenticated
 from pentad_common.interceptors.chain import Interceptor, Rpc
@@ -38,7 +39,9 @@ class Authentication(Interceptor):
 
     @asynccontextmanager
     async def around(self, rpc: Rpc) -> AsyncIterator[None]:
-        """Raises Unauthenticated API_KEY_MISSING, _INVALID, _REVOKED, _EXPIRED; PermissionDenied ROLE_NOT_ALLOWED."""
+        """Raises Unauthenticated API_KEY_MISSING, _INVALID, _REVOKED, _EXPIRED; PermissionDenied
+        ROLE_NOT_ALLOWED.
+        """
         if rpc.is_health:
             yield
             return
@@ -86,7 +89,9 @@ class Authentication(Interceptor):
             return key.tenant_id
         if claimed not in self._tenants:
             if not await self._keys.tenant_exists(claimed):
-                raise PermissionDenied("TENANT_UNKNOWN", "there is no such tenant to act for", tenant=claimed[:64])
+                raise PermissionDenied(
+                    "TENANT_UNKNOWN", "there is no such tenant to act for", tenant=claimed[:64]
+                )
             self._tenants.add(claimed)
         return claimed
 
@@ -131,9 +136,9 @@ def allowed_roles(method: str) -> frozenset[str]:
     """The roles that the contract's `(pentad.common.v1.allow)` names for `/package.Service/Method`."""
     if not method.startswith("/pentad."):
         return _EVERYONE  # reflection
-    pool = descriptor_pool.Default()  # type: ignore[no-untyped-call]
+    pool = descriptor_pool.Default()
     descriptor = pool.FindMethodByName(method.lstrip("/").replace("/", "."))
-    numbers = descriptor.GetOptions().Extensions[options_pb2.allow]
+    numbers: Any = descriptor.GetOptions().Extensions[options_pb2.allow]  # type: ignore[index]
     names = frozenset(options_pb2.Role.Name(number).removeprefix("ROLE_").lower() for number in numbers)
     return names or _UNLESS_SAID
 

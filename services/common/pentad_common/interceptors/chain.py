@@ -1,7 +1,7 @@
 """The chain: runs the interceptors around a handler, the same way for unary calls and for streams.
 
-gRPC's own interface wraps handlers, once for each of four kinds; here an interceptor is an asynchronous context manager
-around the call and, if it wants, a check of each request message.
+gRPC's own interface wraps handlers, once for each of four kinds; here an interceptor is an asynchronous
+context manager around the call and, if it wants, a check of each request message.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ class Chain(aio.ServerInterceptor):
             pairs = context.invocation_metadata() or ()
             return Rpc(method, known, streaming, context, {k: v for k, v in pairs if isinstance(v, str)})
 
-        kind = "_".join("stream" if many else "unary" for many in (handler.request_streaming, handler.response_streaming))
+        kind = "_".join(
+            "stream" if many else "unary" for many in (handler.request_streaming, handler.response_streaming)
+        )
         behavior = getattr(handler, kind)
         if inspect.isasyncgenfunction(behavior):
             behavior = _writing(behavior)
@@ -134,9 +136,13 @@ class _Checked:
         return request
 
 
-def _writing(generate: Callable[[Any, Any], AsyncGenerator[Any, None]]) -> Callable[[Any, Any], Awaitable[None]]:
-    """A handler that yields, as one that writes by itself: so a call that is cut short while it waits for a slow reader
-    is cut short within the interceptors, and not outside of them in gRPC's own loop.
+def _writing(
+    generate: Callable[[Any, Any], AsyncGenerator[Any, None]],
+) -> Callable[[Any, Any], Awaitable[None]]:
+    """A handler that yields, as one that writes by itself.
+
+    So a call that is cut short while it waits for a slow reader is cut short within the interceptors, and not outside
+    of them in gRPC's own loop.
     """
 
     async def write(request: Any, context: Any) -> None:
@@ -162,4 +168,6 @@ def _guarded(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], An
 
 
 async def _missing(_requests: Any, _context: Any) -> None:
-    raise Unimplemented("METHOD_NOT_IMPLEMENTED", "there is no such method here; check the address and the contract")
+    raise Unimplemented(
+        "METHOD_NOT_IMPLEMENTED", "there is no such method here; check the address and the contract"
+    )

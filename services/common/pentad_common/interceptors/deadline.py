@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from pentad_client.envelope import current_envelope, set_envelope
-
 from pentad_common.call import set_current_call
 from pentad_common.errors import DeadlineExceeded
 from pentad_common.interceptors.chain import Interceptor, Rpc
@@ -23,7 +22,7 @@ class Deadline(Interceptor):
 
     @asynccontextmanager
     async def around(self, rpc: Rpc) -> AsyncIterator[None]:
-        """Raises DeadlineExceeded DEADLINE_EXCEEDED when the cap is reached before the caller's own deadline."""
+        """Raises DeadlineExceeded DEADLINE_EXCEEDED when the cap is reached before the caller's deadline."""
         asked = rpc.context.time_remaining()
         cap = None if rpc.streaming else self._unary_seconds
         left = min((limit for limit in (asked, cap) if limit is not None), default=None)
@@ -36,7 +35,9 @@ class Deadline(Interceptor):
             if cap is None or left != cap:
                 raise
             raise DeadlineExceeded(
-                "DEADLINE_EXCEEDED", f"{rpc.method} took longer than the {cap:g} s that this server allows", seconds=cap
+                "DEADLINE_EXCEEDED",
+                f"{rpc.method} took longer than the {cap:g} s that this server allows",
+                seconds=cap,
             ) from None
 
 

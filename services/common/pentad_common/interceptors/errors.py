@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from grpc import aio
 from grpc_status import rpc_status
@@ -19,11 +19,13 @@ log = get_logger(__name__)
 
 
 class Errors(Interceptor):
-    """A PentadError keeps its code and reason; any other exception is INTERNAL, with an id that finds it in the log."""
+    """A PentadError keeps its code and reason; any other exception is INTERNAL, with an id that finds it in
+    the log.
+    """
 
     @asynccontextmanager
     async def around(self, rpc: Rpc) -> AsyncIterator[None]:
-        """Ends the call with a status that carries ErrorInfo, and BadRequest and RetryInfo where they belong."""
+        """Ends the call with a status that carries ErrorInfo, BadRequest and RetryInfo where they belong."""
         try:
             yield
         except aio.AbortError:  # the handler ended the call itself, as the health service does
@@ -42,7 +44,11 @@ class Errors(Interceptor):
             log.exception("unexpected error", error_id=error_id)
             await _abort(
                 rpc,
-                Internal("INTERNAL", f"internal error {error_id}; the service's log has the details", error_id=error_id),
+                Internal(
+                    "INTERNAL",
+                    f"internal error {error_id}; the service's log has the details",
+                    error_id=error_id,
+                ),
             )
 
 
@@ -56,7 +62,7 @@ async def _abort(rpc: Rpc, error: PentadError) -> NoReturn:
     raise AssertionError("abort raises")
 
 
-def _number(code: object) -> int:
+def _number(code: Any) -> int:
     """gRPC's code, which is a number or an enum with one, as a number."""
     value = getattr(code, "value", code)
     return int(value[0] if isinstance(value, tuple) else value)

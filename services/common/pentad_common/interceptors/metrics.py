@@ -14,7 +14,9 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 
 CALLS = Counter("rpc_server_calls", "RPCs that ended, by their status code.", ["method", "code"])
 DURATION = Histogram(
-    "rpc_server_call_duration_seconds", "How long RPCs took, from first to last byte.", ["method", "code"],
+    "rpc_server_call_duration_seconds",
+    "How long RPCs took, from first to last byte.",
+    ["method", "code"],
     buckets=_BUCKETS,
 )
 OPEN = Gauge("rpc_server_open_calls", "RPCs that are being served.", ["method"])
@@ -25,7 +27,7 @@ class Metrics(Interceptor):
 
     @asynccontextmanager
     async def around(self, rpc: Rpc) -> AsyncIterator[None]:
-        """Methods that do not exist are counted as `unknown`: their names come from outside, without bound."""
+        """Methods that do not exist are counted as `unknown`: their names come from outside."""
         method = rpc.method if rpc.known else "unknown"
         gauge = OPEN.labels(method)
         gauge.inc()

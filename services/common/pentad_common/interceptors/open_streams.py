@@ -40,7 +40,9 @@ class OpenStreams:
 
     @asynccontextmanager
     async def kept(self, method: str, key_id: str) -> AsyncIterator[None]:
-        """Around the stream that the current task serves. Raises the PentadError with which it was ended, if it was."""
+        """Around the stream that the current task serves. Raises the PentadError with which it was ended, if
+        it was.
+        """
         task = asyncio.current_task()
         assert task is not None
         stream = _Stream(method, key_id, task)
@@ -80,5 +82,6 @@ class OpenStreams:
             return
         ended = {key_id: keys[key_id].ended() if key_id in keys else invalid_key() for key_id in key_ids}
         for stream in list(self._streams):
-            if error := ended.get(stream.key_id):
-                stream.end(error)
+            why = ended.get(stream.key_id)
+            if why is not None:
+                stream.end(why)

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import structlog
-from pentad_client.envelope import Envelope, new_traceparent, set_envelope
 
+from pentad_client.envelope import Envelope, new_traceparent, set_envelope
 from pentad_common.errors import Code
 from pentad_common.ids import new_id
 from pentad_common.interceptors.chain import Interceptor, Rpc
@@ -44,7 +44,9 @@ class RequestLog(Interceptor):
 
 
 def _take(rpc: Rpc) -> Envelope:
-    """The caller's envelope, completed and made the current one, without what only authentication may confirm."""
+    """The caller's envelope, completed and made the current one, without what only authentication may
+    confirm.
+    """
     envelope = Envelope.from_metadata(rpc.metadata)
     rpc.request_id = envelope.request_id or new_id()
     envelope = replace(

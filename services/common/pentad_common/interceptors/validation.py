@@ -16,8 +16,8 @@ _MOST_VIOLATIONS = 20
 class Validation(Interceptor):
     """Checks by protovalidate, each message of a stream too.
 
-    `hand_checked`: full names (`/package.Service/Method`) of hot paths that hold their messages against the rules
-    themselves; of these only malformed bytes are refused here.
+    `hand_checked`: full names (`/package.Service/Method`) of hot paths that hold their messages against the
+    rules themselves; of these only malformed bytes are refused here.
     """
 
     def __init__(self, hand_checked: Collection[str] = ()) -> None:
@@ -28,7 +28,9 @@ class Validation(Interceptor):
         """Raises InvalidArgument MALFORMED_MESSAGE or INVALID_REQUEST with the fields at fault."""
         if isinstance(request, Malformed):
             raise InvalidArgument(
-                "MALFORMED_MESSAGE", "the request's bytes are not a message of its type", detail=request.reason
+                "MALFORMED_MESSAGE",
+                "the request's bytes are not a message of its type",
+                detail=request.reason,
             )
         if rpc.method in self._hand_checked or not rpc.method.startswith("/pentad."):
             return

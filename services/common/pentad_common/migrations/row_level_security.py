@@ -1,10 +1,11 @@
-"""Row-level security on PostgreSQL: a transaction sees the rows of the tenant it names, and none if it names none."""
+"""Row-level security on PostgreSQL: a transaction sees the rows of the tenant it names, and none if it names
+none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-
-from alembic.operations import Operations
+from typing import Any
 
 from pentad_common.db import ALL_TENANTS, APPLICATION_ROLE
 
@@ -22,7 +23,8 @@ DO $$ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO {APPLICATION_ROLE}', current_schema());
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO {APPLICATION_ROLE}',
                    current_schema());
-    EXECUTE format('GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA %I TO {APPLICATION_ROLE}', current_schema());
+    EXECUTE format('GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA %I TO {APPLICATION_ROLE}',
+                   current_schema());
     IF NOT pg_has_role(current_user, '{APPLICATION_ROLE}', 'MEMBER') THEN
         EXECUTE format('GRANT {APPLICATION_ROLE} TO %I', current_user);
     END IF;
@@ -30,10 +32,11 @@ END $$
 """
 
 
-def enable_row_level_security(op: Operations, tables: Mapping[str, str]) -> None:
+def enable_row_level_security(op: Any, tables: Mapping[str, str]) -> None:
     """Forces row-level security on `tables` (name → column that holds the tenant), for the owner too.
 
-    Creates the role that applications switch to, if it is missing, and grants it the tables. Does nothing on SQLite.
+    Creates the role that applications switch to, if it is missing, and grants it the tables. Does nothing on
+    SQLite.
     """
     if op.get_bind().dialect.name != "postgresql":
         return
@@ -47,8 +50,8 @@ def enable_row_level_security(op: Operations, tables: Mapping[str, str]) -> None
     op.execute(_GRANTS)
 
 
-def disable_row_level_security(op: Operations, tables: Iterable[str]) -> None:
-    """Takes the policies off `tables` again; the role stays, since other databases of the server may use it."""
+def disable_row_level_security(op: Any, tables: Iterable[str]) -> None:
+    """Takes the policies off `tables` again; the role stays: other databases of the server may use it."""
     if op.get_bind().dialect.name != "postgresql":
         return
     for table in tables:

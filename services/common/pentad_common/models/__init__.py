@@ -1,10 +1,12 @@
-"""The tables, by area. Importing this package loads them all, as a mapper with foreign keys across areas needs."""
+"""The tables, by area. Importing this package loads them all, as a mapper with foreign keys across areas
+needs.
+"""
 
 from __future__ import annotations
 
 from pentad_common.models.audit import AuditEvent
 from pentad_common.models.base import Base
-from pentad_common.models.bus import BusMessage, DeadLetter, Inbox
+from pentad_common.models.bus import BusMessage, DeadLetter, Inbox, QueueEntry
 from pentad_common.models.context import ContextEntry, ContextHistory, ContextRevision
 from pentad_common.models.identity import ApiKey, Tenant
 from pentad_common.models.llm import LlmCall
@@ -38,6 +40,7 @@ __all__ = [
     "LlmCall",
     "OutboxMessage",
     "Project",
+    "QueueEntry",
     "Run",
     "RunArtifact",
     "RunEvent",

@@ -17,7 +17,7 @@ BigInt = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Json(TypeDecorator[Any]):
-    """A JSON value; JSONB on PostgreSQL, whose dialect is loaded only there (60 ms of every start otherwise)."""
+    """A JSON value; JSONB on PostgreSQL, whose dialect is loaded only there (it takes 60 ms)."""
 
     impl = JSON
     cache_ok = True

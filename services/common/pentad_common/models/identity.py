@@ -11,7 +11,9 @@ from pentad_common.models.base import Base, Created, Keyed, Owned, choice
 
 
 class Tenant(Keyed, Created, Base):
-    """Whoever's agents, runs and messages are kept apart from everyone else's. The first one's id is `default`."""
+    """Whoever's agents, runs and messages are kept apart from everyone else's. The first one's id is
+    `default`.
+    """
 
     __tablename__ = "tenants"
 
