@@ -87,7 +87,8 @@ class BusServiceServicer:
 
         The first frame must be a Hello. Both sides put whatever has queued up into one Batch. A stream that ends without a Goodbye
         counts as a failure: deliveries that were not acknowledged go to another instance, or to the agent's next connection.
-        Errors: FAILED_PRECONDITION HELLO_EXPECTED, PERMISSION_DENIED AGENT_NOT_GRANTED, ALREADY_EXISTS INSTANCE_CONNECTED.
+        Errors: FAILED_PRECONDITION HELLO_EXPECTED, PERMISSION_DENIED AGENT_NOT_GRANTED, INVALID_ARGUMENT AGENT_REQUIRED,
+        ABORTED INSTANCE_TAKEN_OVER (another connection of the same instance is there now), UNAVAILABLE SERVER_DRAINING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,7 +105,7 @@ class BusServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMessages(self, request, context):
-        """The history of messages, newest first.
+        """The history of durable messages, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -25,7 +25,8 @@ class BusServiceStub:
 
     The first frame must be a Hello. Both sides put whatever has queued up into one Batch. A stream that ends without a Goodbye
     counts as a failure: deliveries that were not acknowledged go to another instance, or to the agent's next connection.
-    Errors: FAILED_PRECONDITION HELLO_EXPECTED, PERMISSION_DENIED AGENT_NOT_GRANTED, ALREADY_EXISTS INSTANCE_CONNECTED.
+    Errors: FAILED_PRECONDITION HELLO_EXPECTED, PERMISSION_DENIED AGENT_NOT_GRANTED, INVALID_ARGUMENT AGENT_REQUIRED,
+    ABORTED INSTANCE_TAKEN_OVER (another connection of the same instance is there now), UNAVAILABLE SERVER_DRAINING.
     """
     Publish: _aio.UnaryUnaryMultiCallable[_bus_pb2.PublishRequest, _bus_pb2.PublishResponse]
     """Publishes one message and answers when it is stored. For more than a few messages a second, use Connect.
@@ -34,7 +35,7 @@ class BusServiceStub:
     MESSAGE_TOO_LARGE, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
     """
     ListMessages: _aio.UnaryUnaryMultiCallable[_bus_pb2.ListMessagesRequest, _bus_pb2.ListMessagesResponse]
-    """The history of messages, newest first."""
+    """The history of durable messages, newest first."""
     TailMessages: _aio.UnaryStreamMultiCallable[_bus_pb2.TailMessagesRequest, _bus_pb2.TailMessagesResponse]
     """Messages as they are stored, oldest first, without end. Resumes after a cursor with no gap and no repeat.
 
@@ -64,7 +65,8 @@ class BusServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The first frame must be a Hello. Both sides put whatever has queued up into one Batch. A stream that ends without a Goodbye
         counts as a failure: deliveries that were not acknowledged go to another instance, or to the agent's next connection.
-        Errors: FAILED_PRECONDITION HELLO_EXPECTED, PERMISSION_DENIED AGENT_NOT_GRANTED, ALREADY_EXISTS INSTANCE_CONNECTED.
+        Errors: FAILED_PRECONDITION HELLO_EXPECTED, PERMISSION_DENIED AGENT_NOT_GRANTED, INVALID_ARGUMENT AGENT_REQUIRED,
+        ABORTED INSTANCE_TAKEN_OVER (another connection of the same instance is there now), UNAVAILABLE SERVER_DRAINING.
         """
 
     @_abc_1.abstractmethod
@@ -85,7 +87,7 @@ class BusServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _bus_pb2.ListMessagesRequest,
         context: _aio.ServicerContext[_bus_pb2.ListMessagesRequest, _abc.Awaitable[_bus_pb2.ListMessagesResponse]],
     ) -> _abc.Awaitable[_bus_pb2.ListMessagesResponse]:
-        """The history of messages, newest first."""
+        """The history of durable messages, newest first."""
 
     @_abc_1.abstractmethod
     def TailMessages(

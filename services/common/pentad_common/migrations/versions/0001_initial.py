@@ -17,6 +17,7 @@ TABLES = {
     "dead_letters": "tenant_id",
     "inboxes": "tenant_id",
     "messages": "tenant_id",
+    "queue_entries": "tenant_id",
     "tenants": "id",
     "agents": "tenant_id",
     "api_keys": "tenant_id",
@@ -59,11 +60,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "inboxes",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
         sa.Column("recipient", sa.String(length=128), nullable=False),
         sa.Column("subscriptions", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("id", sa.String(length=36), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_inboxes")),
     )
     op.create_index(
@@ -72,7 +75,7 @@ def upgrade() -> None:
     op.create_table(
         "messages",
         sa.Column(
-            "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+            "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
@@ -80,18 +83,41 @@ def upgrade() -> None:
         sa.Column("recipient", sa.String(length=128), nullable=True),
         sa.Column("topic", sa.String(length=255), nullable=True),
         sa.Column("type", sa.String(length=128), nullable=False),
-        sa.Column("priority", sa.SmallInteger(), nullable=False),
         sa.Column("run_id", sa.String(length=64), nullable=True),
         sa.Column("correlation_id", sa.String(length=128), nullable=True),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_messages")),
     )
-    op.create_index(op.f("ix_messages_id"), "messages", ["id"], unique=False)
     op.create_index(
-        op.f("ix_messages_tenant_id_create_time"), "messages", ["tenant_id", "create_time"], unique=False
+        op.f("ix_messages_tenant_id_run_id_seq"),
+        "messages",
+        ["tenant_id", "run_id", "seq"],
+        unique=False,
+        sqlite_where=sa.text("run_id IS NOT NULL"),
+        postgresql_where=sa.text("run_id IS NOT NULL"),
     )
-    op.create_index(op.f("ix_messages_tenant_id_run_id"), "messages", ["tenant_id", "run_id"], unique=False)
+    op.create_table(
+        "queue_entries",
+        sa.Column(
+            "message_seq",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column(
+            "inbox_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("subscription", sa.String(length=255), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_time", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("message_seq", "inbox_id", name=op.f("pk_queue_entries")),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "tenants",
         sa.Column("name", sa.String(length=255), nullable=False),
@@ -519,9 +545,13 @@ def downgrade() -> None:
     op.drop_table("api_keys")
     op.drop_table("agents")
     op.drop_table("tenants")
-    op.drop_index(op.f("ix_messages_tenant_id_run_id"), table_name="messages")
-    op.drop_index(op.f("ix_messages_tenant_id_create_time"), table_name="messages")
-    op.drop_index(op.f("ix_messages_id"), table_name="messages")
+    op.drop_table("queue_entries")
+    op.drop_index(
+        op.f("ix_messages_tenant_id_run_id_seq"),
+        table_name="messages",
+        sqlite_where=sa.text("run_id IS NOT NULL"),
+        postgresql_where=sa.text("run_id IS NOT NULL"),
+    )
     op.drop_table("messages")
     op.drop_index(op.f("ix_inboxes_tenant_id_recipient"), table_name="inboxes")
     op.drop_table("inboxes")
