@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
+INSTALLED = packages_distributions()
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES: list[str] = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 # The extra that an image with this package installs; what is not named here is for clients and needs none.
@@ -61,7 +62,7 @@ def imports(package: Path) -> Iterator[tuple[Path, str]]:
 
 def providers(module: str) -> set[str]:
     """Distributions that install `module`; for a namespace shared by several (google.…) all of them."""
-    return {canonical(name) for name in packages_distributions().get(module.split(".")[0], [])}
+    return {canonical(name) for name in INSTALLED.get(module.split(".")[0], [])}
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: Path(path).name)
