@@ -19,6 +19,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 BASELINE := proto/baseline.binpb
 
 # A stamp is touched when its step is done, inside the environment that it describes: `rm -rf .venv` forgets all.
+VENV_STAMP := $(VENV)/.made
 BUILD_STAMP := $(VENV)/.build-installed
 RUNTIME_STAMP := $(VENV)/.runtime-installed
 DEV_STAMP := $(VENV)/.dev-installed
@@ -110,14 +111,16 @@ help: ## This list
 
 # ---------------------------------------------------------------------------------------------- environment
 
-$(BIN)/python:
+$(VENV_STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "Pentad needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true). Choose another with: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
+	  echo "Pentad needs Python 3.11 or newer, and '$(PYTHON)' is not. Name another: make PYTHON=python3.12 …" >&2; \
+	  exit 1; }
 	@echo "→ making the virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
-	  echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu it comes with the package python3-venv." >&2; exit 1; }
+	  echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu it is in the package python3-venv." >&2; exit 1; }
+	@touch $@
 
-$(BUILD_STAMP): requirements/build.txt | $(BIN)/python
+$(BUILD_STAMP): requirements/build.txt | $(VENV_STAMP)
 	@echo "→ installing the installer (uv)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
