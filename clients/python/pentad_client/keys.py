@@ -67,7 +67,7 @@ class KeysClient:
 def role_number(role: str) -> options_pb2.Role:
     """The contract's number of a role. Raises InvalidArgument INVALID_KEY_REQUEST if there is none."""
     try:
-        return options_pb2.Role.Value(f"ROLE_{role.upper()}")
+        return cast(options_pb2.Role, options_pb2.Role.Value(f"ROLE_{role.upper()}"))
     except ValueError:
         raise InvalidArgument(
             "INVALID_KEY_REQUEST",

@@ -10,7 +10,7 @@ import errno
 import logging
 import re
 import sys
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -48,7 +48,7 @@ def configure_logging(
     structlog.configure(
         processors=_processors(service, console),
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(out),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, stream or _StandardError())),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Forward()], level=max(threshold, logging.WARNING), force=True)
@@ -69,6 +69,16 @@ def _processors(service: str, console: bool) -> list[Any]:
         ]
     tracebacks = structlog.processors.format_exc_info
     return [*shared, tracebacks, structlog.processors.JSONRenderer(default=str), _redact_line]
+
+
+class _StandardError:
+    """`sys.stderr` as it is when a line is written: tests and supervisors replace it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 class _Service:

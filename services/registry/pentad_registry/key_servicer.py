@@ -67,7 +67,7 @@ def _to_proto(key: Key) -> registry_pb2.Key:
     proto = registry_pb2.Key(
         key_id=key.key_id,
         name=key.name,
-        role=options_pb2.Role.Value(f"ROLE_{key.role.upper()}"),
+        role=f"ROLE_{key.role.upper()}",
         agents=key.agents,
     )
     proto.create_time.FromDatetime(key.create_time)

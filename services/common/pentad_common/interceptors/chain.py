@@ -122,7 +122,8 @@ class _Checked:
     """
 
     def __init__(self, requests: Any, rpc: Rpc, checks: Sequence[Callable[[Rpc, Any], None]]) -> None:
-        self._requests = aiter(requests)
+        self._requests = requests
+        self._iterator: AsyncIterator[Any] | None = None  # gRPC's own complains if it is made and not used
         self._rpc = rpc
         self._checks = checks
 
@@ -130,7 +131,9 @@ class _Checked:
         return self
 
     async def __anext__(self) -> Any:
-        request = await anext(self._requests)
+        if self._iterator is None:
+            self._iterator = aiter(self._requests)
+        request = await anext(self._iterator)
         for check in self._checks:
             check(self._rpc, request)
         return request
@@ -141,8 +144,8 @@ def _writing(
 ) -> Callable[[Any, Any], Awaitable[None]]:
     """A handler that yields, as one that writes by itself.
 
-    So a call that is cut short while it waits for a slow reader is cut short within the interceptors, and not outside
-    of them in gRPC's own loop.
+    So a call that is cut short while it waits for a slow reader is cut short within the interceptors, and not
+    outside of them in gRPC's own loop.
     """
 
     async def write(request: Any, context: Any) -> None:

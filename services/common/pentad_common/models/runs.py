@@ -35,7 +35,10 @@ class Workflow(Keyed, Owned, Created, Base):
     plan: Mapped[bytes] = mapped_column(LargeBinary)
     request_id: Mapped[str | None] = mapped_column(String(64))
 
-    __table_args__ = (UniqueConstraint("tenant_id", "name", "version"), UniqueConstraint("tenant_id", "request_id"))
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "name", "version"),
+        UniqueConstraint("tenant_id", "request_id"),
+    )
 
 
 class Run(Keyed, Owned, Created, Base):
@@ -105,7 +108,9 @@ class RunEvent(Owned, InRun, Created, Base):
 
     __tablename__ = "run_events"
 
-    run_id: Mapped[str] = mapped_column(String(36), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    run_id: Mapped[str] = mapped_column(
+        String(36), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True
+    )
     sequence: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
     type: Mapped[str] = mapped_column(String(64))
     data: Mapped[bytes] = mapped_column(LargeBinary)
@@ -142,7 +147,9 @@ class RunArtifact(Owned, InRun, Base):
 
     __tablename__ = "run_artifacts"
 
-    run_id: Mapped[str] = mapped_column(String(36), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    run_id: Mapped[str] = mapped_column(
+        String(36), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True
+    )
     artifact_id: Mapped[str] = mapped_column(
         String(36), ForeignKey("artifacts.id", ondelete="CASCADE"), primary_key=True, index=True
     )
