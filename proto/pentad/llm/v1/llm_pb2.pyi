@@ -184,7 +184,7 @@ class InvokeResponse(_message.Message):
     def __init__(self, message: _Optional[_Union[Message, _Mapping]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., usage: _Optional[_Union[_common_pb2.Usage, _Mapping]] = ..., served: _Optional[_Union[Served, _Mapping]] = ...) -> None: ...
 
 class Served(_message.Message):
-    __slots__ = ("call_id", "requested_model", "model", "provider", "attempts", "latency", "time_to_first_token", "cached", "provider_request_id")
+    __slots__ = ("call_id", "requested_model", "model", "provider", "attempts", "latency", "time_to_first_token", "cached", "provider_request_id", "ignored_fields")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +194,7 @@ class Served(_message.Message):
     TIME_TO_FIRST_TOKEN_FIELD_NUMBER: _ClassVar[int]
     CACHED_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELDS_FIELD_NUMBER: _ClassVar[int]
     call_id: str
     requested_model: str
     model: str
@@ -203,7 +204,8 @@ class Served(_message.Message):
     time_to_first_token: _duration_pb2.Duration
     cached: bool
     provider_request_id: str
-    def __init__(self, call_id: _Optional[str] = ..., requested_model: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ..., attempts: _Optional[int] = ..., latency: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., time_to_first_token: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cached: _Optional[bool] = ..., provider_request_id: _Optional[str] = ...) -> None: ...
+    ignored_fields: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, call_id: _Optional[str] = ..., requested_model: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ..., attempts: _Optional[int] = ..., latency: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., time_to_first_token: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cached: _Optional[bool] = ..., provider_request_id: _Optional[str] = ..., ignored_fields: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class InvokeStreamingRequest(_message.Message):
     __slots__ = ("completion",)

@@ -286,6 +286,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "llm_calls",
+        sa.Column("key_id", sa.String(length=12), nullable=False),
         sa.Column("run_id", sa.String(length=64), nullable=True),
         sa.Column("agent", sa.String(length=128), nullable=True),
         sa.Column("requested_model", sa.String(length=255), nullable=False),
@@ -302,9 +303,12 @@ def upgrade() -> None:
         sa.Column("estimated", sa.Boolean(), nullable=False),
         sa.Column("cost_micros", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("currency_code", sa.String(length=3), nullable=True),
+        sa.Column("streamed", sa.Boolean(), nullable=False),
+        sa.Column("cached", sa.Boolean(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("duration_ms", sa.Integer(), nullable=False),
         sa.Column("first_token_ms", sa.Integer(), nullable=True),
+        sa.Column("provider_request_id", sa.String(length=128), nullable=False),
         sa.Column("finish_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
