@@ -1,0 +1,1 @@
+"""The orchestrator: carries tasks through agents, whatever dies on the way."""
