@@ -118,11 +118,13 @@ $(VENV_STAMP):
 	@echo "→ making the virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu it is in the package python3-venv." >&2; exit 1; }
+	@$(BIN)/python -c 'import sys; sys.exit(sys.prefix == sys.base_prefix)' || { \
+	  echo "$(VENV) is not a virtual environment of its own; delete it and try again." >&2; exit 1; }
 	@touch $@
 
 $(BUILD_STAMP): requirements/build.txt | $(VENV_STAMP)
 	@echo "→ installing the installer (uv)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	@PIP_REQUIRE_VIRTUALENV=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
 $(RUNTIME_STAMP): requirements/runtime.txt requirements/model.txt pyproject.toml $(BUILD_STAMP)
