@@ -1,7 +1,7 @@
 """The pure core: what a run does next, given what it is and what happened. No I/O, no clock, no randomness.
 
-`compile_strategy` makes a Plan out of what was asked for, `advance` moves a run by one event. Plans, parts and
-usage are the contract's own messages, treated as values that nobody changes; times are seconds since the epoch.
+`compile_strategy` makes a Plan out of what was asked for, `advance` moves a run by one event. Plans, parts
+and usage are the contract's own messages, treated as values that nobody changes; times are Unix seconds.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ def advance(
     """The run after the event, and what is to be done about it; `state` itself stays as it is.
 
     An event that comes too late or twice changes nothing and asks for nothing.
-    Raises FailedPrecondition RUN_ENDED, RUN_NOT_PAUSED, STEP_NOT_WAITING or RUN_NOT_FAILED for what a person asks
-    for at the wrong time.
+    Raises FailedPrecondition RUN_ENDED, RUN_NOT_PAUSED, STEP_NOT_WAITING or RUN_NOT_FAILED for what a person
+    asks for at the wrong time.
     """
     turn = Turn(graph, state, now, directory, policy or Policy())
     turn.limits = limits or turn.limits

@@ -1,4 +1,4 @@
-"""What was asked for, compiled into a Plan with nothing left to guess: names, retries, time-outs are in it."""
+"""What was asked for, compiled into a Plan that leaves nothing to guess: names, retries and time-outs."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ class Resolve:
 class Emit:
     """Tell watchers. `type` is a RunEvent.Type."""
 
-    type: orchestrator_pb2.RunEvent.Type.ValueType
+    type: orchestrator_pb2.RunEvent.Type
     step: str = ""
     attempt: int = 0
     message: str = ""

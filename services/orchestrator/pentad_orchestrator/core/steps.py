@@ -1,4 +1,4 @@
-"""The life of a step: it begins, finds its agent, is sent out, is answered, fails, waits and is tried again."""
+"""The life of a step: it begins, finds its agent, is sent out, is answered, fails, waits, is tried again."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ def fail_attempt(turn: Turn, name: str, failure: Failure, result: Result | None 
 
 
 def retry_delay(description: Step, made: int, failure: Failure) -> float:
-    """Seconds before the next attempt: what the failure asks for, or else the policy's backoff after `made`."""
+    """Seconds before the next attempt: what the failure asks for, or the policy's backoff after `made`."""
     if failure.retry_after:
         return failure.retry_after
     retry = description.retry

@@ -34,7 +34,7 @@ class Turn:
 
     def emit(
         self,
-        kind: orchestrator_pb2.RunEvent.Type.ValueType,
+        kind: orchestrator_pb2.RunEvent.Type,
         step: str = "",
         message: str = "",
         due: float | None = None,
@@ -92,7 +92,7 @@ class Turn:
                 self.record(name, Phase.CANCELLED)
             step.phase, step.wait, step.due, step.look = Phase.CANCELLED, Wait.NONE, None, None
 
-    def _end(self, phase: Phase, kind: orchestrator_pb2.RunEvent.Type.ValueType, message: str) -> None:
+    def _end(self, phase: Phase, kind: orchestrator_pb2.RunEvent.Type, message: str) -> None:
         state = self.state
         state.phase, state.paused, state.ended = phase, False, self.now
         self.emit(kind, message=message)

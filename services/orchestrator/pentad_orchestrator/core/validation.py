@@ -19,8 +19,10 @@ _STEP_NAME = re.compile(r"\w[\w .-]{0,63}")
 
 def invalid(message: str, field: str = "plan", step: str = "") -> InvalidArgument:
     """An INVALID_PLAN; `field` is the path of what is wrong."""
-    named = {"step": step} if step else {}
-    return InvalidArgument("INVALID_PLAN", message, violations=[(field, message)], **named)
+    violations = [(field, message)]
+    if not step:
+        return InvalidArgument("INVALID_PLAN", message, violations=violations)
+    return InvalidArgument("INVALID_PLAN", message, violations=violations, step=step)
 
 
 def check_plan(plan: orchestrator_pb2.Plan, inputs: set[str] | None) -> None:
