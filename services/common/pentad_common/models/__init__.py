@@ -7,7 +7,7 @@ from __future__ import annotations
 from pentad_common.models.audit import AuditEvent
 from pentad_common.models.base import Base
 from pentad_common.models.bus import BusMessage, DeadLetter, Inbox, QueueEntry
-from pentad_common.models.context import ContextEntry, ContextHistory, ContextRevision
+from pentad_common.models.context import ContextEntry, ContextHistory, ContextRequest, ContextRevision
 from pentad_common.models.identity import ApiKey, Tenant
 from pentad_common.models.llm import LlmCall
 from pentad_common.models.registry import Agent
@@ -34,6 +34,7 @@ __all__ = [
     "BusMessage",
     "ContextEntry",
     "ContextHistory",
+    "ContextRequest",
     "ContextRevision",
     "DeadLetter",
     "Inbox",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Boolean, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pentad_common.clock import utcnow
-from pentad_common.models.base import Base, BigInt, Keyed, Owned
+from pentad_common.models.base import Base, BigInt, Created, Keyed, Owned
+
+Text512 = String(512).with_variant(String(512, collation="C"), "postgresql")
+"""Sorted by code points on both, so that a prefix is a range."""
 
 
 class ContextRevision(Base):
@@ -27,9 +31,9 @@ class ContextRevision(Base):
 class Address:
     """Where an entry is: `tenant` or `runs/<id>`, then "" (global) or an agent's name, then the key."""
 
-    scope: Mapped[str] = mapped_column(String(128))
+    scope: Mapped[str] = mapped_column(String(72))
     namespace: Mapped[str] = mapped_column(String(64))
-    key: Mapped[str] = mapped_column(String(512))
+    key: Mapped[str] = mapped_column(Text512)
 
 
 class ContextEntry(Keyed, Owned, Address, Base):
@@ -43,7 +47,6 @@ class ContextEntry(Keyed, Owned, Address, Base):
     create_revision: Mapped[int] = mapped_column(BigInt)
     version: Mapped[int] = mapped_column(BigInt, default=1)
     writer: Mapped[str] = mapped_column(String(128), default="")
-    create_time: Mapped[datetime] = mapped_column(default=utcnow)
     update_time: Mapped[datetime] = mapped_column(default=utcnow)
     expire_time: Mapped[datetime | None] = mapped_column(index=True)
 
@@ -58,6 +61,8 @@ class ContextHistory(Keyed, Owned, Address, Base):
     content_type: Mapped[str] = mapped_column(String(255), default="")
     data: Mapped[bytes | None] = mapped_column(LargeBinary)
     revision: Mapped[int] = mapped_column(BigInt)
+    position: Mapped[int] = mapped_column(Integer, default=0)
+    """Counts the changes of one revision, from 0."""
     create_revision: Mapped[int] = mapped_column(BigInt)
     version: Mapped[int] = mapped_column(BigInt)
     deleted: Mapped[bool] = mapped_column(Boolean, default=False)
@@ -66,6 +71,21 @@ class ContextHistory(Keyed, Owned, Address, Base):
     expire_time: Mapped[datetime | None]
 
     __table_args__ = (
-        Index(None, "tenant_id", "revision"),
+        UniqueConstraint("tenant_id", "revision", "position"),
         Index(None, "tenant_id", "scope", "namespace", "key", "revision"),
+        Index(None, "change_time"),
     )
+
+
+class ContextRequest(Keyed, Owned, Created, Base):
+    """What a write with a request id did, so that a repeat gets the same answer."""
+
+    __tablename__ = "context_requests"
+
+    writer: Mapped[str] = mapped_column(String(128))
+    request_id: Mapped[str] = mapped_column(String(64))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of what was asked, in hex."""
+    answer: Mapped[dict[str, Any]]
+
+    __table_args__ = (UniqueConstraint("tenant_id", "writer", "request_id"), Index(None, "create_time"))

@@ -25,6 +25,7 @@ TABLES = {
     "audit_events": "tenant_id",
     "context_entries": "tenant_id",
     "context_history": "tenant_id",
+    "context_requests": "tenant_id",
     "context_revisions": "tenant_id",
     "llm_calls": "tenant_id",
     "projects": "tenant_id",
@@ -220,14 +221,17 @@ def upgrade() -> None:
         sa.Column("create_revision", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("writer", sa.String(length=128), nullable=False),
-        sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("update_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expire_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
-        sa.Column("scope", sa.String(length=128), nullable=False),
+        sa.Column("scope", sa.String(length=72), nullable=False),
         sa.Column("namespace", sa.String(length=64), nullable=False),
-        sa.Column("key", sa.String(length=512), nullable=False),
+        sa.Column(
+            "key",
+            sa.String(length=512).with_variant(sa.String(length=512, collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.ForeignKeyConstraint(
             ["tenant_id"], ["tenants.id"], name=op.f("fk_context_entries_tenant_id"), ondelete="CASCADE"
         ),
@@ -246,6 +250,7 @@ def upgrade() -> None:
         sa.Column("content_type", sa.String(length=255), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=True),
         sa.Column("revision", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("create_revision", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("deleted", sa.Boolean(), nullable=False),
@@ -254,25 +259,47 @@ def upgrade() -> None:
         sa.Column("expire_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
-        sa.Column("scope", sa.String(length=128), nullable=False),
+        sa.Column("scope", sa.String(length=72), nullable=False),
         sa.Column("namespace", sa.String(length=64), nullable=False),
-        sa.Column("key", sa.String(length=512), nullable=False),
+        sa.Column(
+            "key",
+            sa.String(length=512).with_variant(sa.String(length=512, collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.ForeignKeyConstraint(
             ["tenant_id"], ["tenants.id"], name=op.f("fk_context_history_tenant_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_context_history")),
+        sa.UniqueConstraint(
+            "tenant_id", "revision", "position", name=op.f("uq_context_history_tenant_id_revision_position")
+        ),
     )
-    op.create_index(
-        op.f("ix_context_history_tenant_id_revision"),
-        "context_history",
-        ["tenant_id", "revision"],
-        unique=False,
-    )
+    op.create_index(op.f("ix_context_history_change_time"), "context_history", ["change_time"], unique=False)
     op.create_index(
         op.f("ix_context_history_tenant_id_scope_namespace_key_revision"),
         "context_history",
         ["tenant_id", "scope", "namespace", "key", "revision"],
         unique=False,
+    )
+    op.create_table(
+        "context_requests",
+        sa.Column("writer", sa.String(length=128), nullable=False),
+        sa.Column("request_id", sa.String(length=64), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("answer", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenants.id"], name=op.f("fk_context_requests_tenant_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_context_requests")),
+        sa.UniqueConstraint(
+            "tenant_id", "writer", "request_id", name=op.f("uq_context_requests_tenant_id_writer_request_id")
+        ),
+    )
+    op.create_index(
+        op.f("ix_context_requests_create_time"), "context_requests", ["create_time"], unique=False
     )
     op.create_table(
         "context_revisions",
@@ -534,10 +561,12 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_llm_calls_tenant_id_create_time"), table_name="llm_calls")
     op.drop_table("llm_calls")
     op.drop_table("context_revisions")
+    op.drop_index(op.f("ix_context_requests_create_time"), table_name="context_requests")
+    op.drop_table("context_requests")
     op.drop_index(
         op.f("ix_context_history_tenant_id_scope_namespace_key_revision"), table_name="context_history"
     )
-    op.drop_index(op.f("ix_context_history_tenant_id_revision"), table_name="context_history")
+    op.drop_index(op.f("ix_context_history_change_time"), table_name="context_history")
     op.drop_table("context_history")
     op.drop_index(op.f("ix_context_entries_expire_time"), table_name="context_entries")
     op.drop_table("context_entries")
