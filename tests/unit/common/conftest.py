@@ -33,10 +33,11 @@ async def house(local_database: Database, sqlite_url: str) -> AsyncIterator[Hous
     """The server, its address, and stubs to call it."""
     settings = ServiceSettings(database_url=sqlite_url, unary_deadline_seconds=0.5, log_format="json")
     server = Server(settings, "sample", local_database)
-    context = SampleContext()
+    context = SampleContext()  # type: ignore[abstract]
     server.add(context_pb2_grpc.add_ContextServiceServicer_to_server, context)
-    server.add(orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server, SampleOrchestrator())
-    server.add(bus_pb2_grpc.add_BusServiceServicer_to_server, SampleBus(), hand_checked=["Connect"])
+    orchestrator, bus = SampleOrchestrator(), SampleBus()  # type: ignore[abstract]
+    server.add(orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server, orchestrator)
+    server.add(bus_pb2_grpc.add_BusServiceServicer_to_server, bus, hand_checked=["Connect"])
     channels = Channels(ClientConfig())
     async with server.running() as address:
         yield House(server, address, KeyStore(local_database), local_database, context, channels)

@@ -14,7 +14,7 @@ from pentad_client.channel import Channels, Stub
 from pentad_client.config import ClientConfig
 from pentad_common.call import CallContext, current_call
 from pentad_common.db import Database
-from pentad_common.errors import Aborted, NotFound
+from pentad_common.errors import Aborted, NotFound, Unavailable
 from pentad_common.keys import KeyStore
 from pentad_common.server import Server
 
@@ -43,6 +43,10 @@ class SampleContext(context_pb2_grpc.ContextServiceServicer):
                 raise RuntimeError("the secret plan of the house")
             case "busy":
                 raise Aborted("REVISION_CONFLICT", "somebody else was first", retry_after=1.5)
+            case "away":
+                raise Unavailable("PROVIDER_UNAVAILABLE", "what this stands on is away")
+            case "back soon" if len(self.calls) < 3:
+                raise Unavailable("DATABASE_UNAVAILABLE", "wait a little", retry_after=0.05)
             case "slow":
                 await self._wait()
         return context_pb2.GetResponse(entry=context_pb2.Entry(address=request.address))
@@ -89,7 +93,9 @@ class SampleOrchestrator(orchestrator_pb2_grpc.OrchestratorServiceServicer):
 class SampleBus(bus_pb2_grpc.BusServiceServicer):
     """Both ways: `Connect` answers each frame by writing by itself."""
 
-    async def Connect(self, requests: AsyncIterator[bus_pb2.ConnectRequest], context: Any) -> None:
+    async def Connect(  # type: ignore[override]
+        self, requests: AsyncIterator[bus_pb2.ConnectRequest], context: Any
+    ) -> None:
         """Welcomes the agent of each hello."""
         async for request in requests:
             agent = current_call().grant(request.hello.agent)

@@ -144,7 +144,7 @@ async def test_an_open_connection_ends_when_its_key_expires(house: House) -> Non
 async def test_health_needs_no_key(house: House) -> None:
     """Probes may ask without a key, for the server and for each service."""
     async with grpc.aio.insecure_channel(house.address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub: Any = health_pb2_grpc.HealthStub(channel)
         for service in ("", "pentad.context.v1.ContextService"):
             answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
             assert answer.status == health_pb2.HealthCheckResponse.SERVING

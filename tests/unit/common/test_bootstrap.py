@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sqlite3
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -114,23 +110,3 @@ def test_a_state_dir_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
     with pytest.raises(StartupError, match="state"):
         bootstrap(*urls(tmp_path / "state"), tmp_path / "state" / "key")
-
-
-@pytest.mark.parametrize("good", [True, False])
-def test_the_command(tmp_path: Path, good: bool) -> None:
-    """The command prints one JSON object, or one line of error with exit code 2."""
-    database, journal = urls(tmp_path if good else tmp_path / "nowhere")
-    arguments = ["--database-url", database, "--journal-url", journal, "--key-file", str(tmp_path / "key")]
-    done = subprocess.run(
-        [sys.executable, "-m", "pentad_common.bootstrap", *arguments],
-        capture_output=True,
-        text=True,
-        env=dict(os.environ),
-        timeout=60,
-    )
-    if good:
-        assert done.returncode == 0
-        assert sorted(json.loads(done.stdout)) == ["admin_key", "agent_key", "service_key"]
-    else:
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

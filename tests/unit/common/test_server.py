@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -57,6 +58,18 @@ async def test_a_domain_error_keeps_its_code_and_reason(house: House) -> None:
     assert busy.value.retry_after == 1.5
 
 
+async def test_unavailable_is_repeated_only_where_that_can_help(house: House) -> None:
+    """UNAVAILABLE is repeated when it says that it is soon over, and otherwise left to the caller."""
+    stub = house.context_stub(await house.key())
+    with pytest.raises(Unavailable) as caught:
+        await stub.Get(get("away"))
+    assert caught.value.reason == "PROVIDER_UNAVAILABLE"
+    assert len(house.context.calls) == 1
+    house.context.calls.clear()
+    await stub.Get(get("back soon"))
+    assert len(house.context.calls) == 3
+
+
 async def test_an_error_in_the_middle_of_a_stream(house: House) -> None:
     """What was sent before an error arrives, then the error with its reason."""
     stream = house.context_stub(await house.key()).Watch(watch("missing"))
@@ -96,7 +109,8 @@ async def test_an_unexpected_exception_is_internal_and_opaque(
 async def test_every_error_carries_error_info(house: House) -> None:
     """On the wire: one ErrorInfo of domain pentad.dev, and BadRequest with INVALID_ARGUMENT."""
     async with grpc.aio.insecure_channel(house.address) as channel:
-        call = channel.unary_unary("/pentad.context.v1.ContextService/Get")(
+        method: Any = channel.unary_unary("/pentad.context.v1.ContextService/Get")
+        call = method(
             context_pb2.GetRequest().SerializeToString(),
             metadata=[("authorization", f"Bearer {await house.key()}"), ("pentad-request-id", "mine-7")],
         )
@@ -187,7 +201,7 @@ async def test_a_method_that_does_not_exist(house: House, method: str) -> None:
             ([], "API_KEY_MISSING"),
         ):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await channel.unary_unary(method)(b"", metadata=metadata)
+                await cast(Any, channel.unary_unary(method))(b"", metadata=metadata)
             assert from_rpc_error(caught.value).reason == reason
 
 
@@ -290,3 +304,28 @@ async def test_a_port_in_use_is_said(house: House, local_database: Database, sql
     server = Server(ServiceSettings(database_url=sqlite_url, port=port), "second", local_database)
     with pytest.raises(StartupError, match=f"port {port} on 127.0.0.1 is in use"):
         await server.start()
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"tls_cert": "/nowhere.pem"}, "PENTAD_TLS_KEY is not: TLS needs both"),
+        ({"tls_cert": "/nowhere.pem", "tls_key": "/nowhere.pem"}, "/nowhere.pem cannot be read"),
+        ({"host": "203.0.113.7"}, "port 0 on 203.0.113.7 cannot be opened"),
+        ({"host": "no.such.host.invalid"}, "cannot be opened"),
+    ],
+)
+async def test_a_server_that_cannot_start_says_why(
+    local_database: Database, sqlite_url: str, settings: dict[str, str], text: str
+) -> None:
+    """Certificates that are missing and addresses that are not this machine's are told in a sentence."""
+    server = Server(ServiceSettings(database_url=sqlite_url, **settings), "sample", local_database)  # type: ignore[arg-type]
+    with pytest.raises(StartupError, match=text):
+        await server.start()
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "nonsense", "sqlite://", "sqlite:///:memory:"])
+def test_another_database_is_refused(url: str) -> None:
+    """Only SQLite files and PostgreSQL will do."""
+    with pytest.raises(StartupError, match="sqlite:///path"):
+        Database(url)

@@ -17,6 +17,8 @@ from pentad_common.telemetry import get_logger
 
 log = get_logger(__name__)
 
+_SOON_SECONDS = 2.0
+
 
 class Errors(Interceptor):
     """A PentadError keeps its code and reason; any other exception is INTERNAL, with an id that finds it in
@@ -57,9 +59,21 @@ async def _abort(rpc: Rpc, error: PentadError) -> NoReturn:
     if error.code is not Code.INTERNAL:
         log.debug("refused", code=error.code.name, reason=error.reason, detail=error.message)
     status = rpc_status.to_status(to_status(error))
-    trailing = (*status.trailing_metadata, ("pentad-request-id", rpc.request_id))
+    trailing = (*status.trailing_metadata, ("pentad-request-id", rpc.request_id), *_pushback(error))
     await rpc.context.abort(status.code, status.details, trailing)
     raise AssertionError("abort raises")
+
+
+def _pushback(error: PentadError) -> list[tuple[str, str]]:
+    """What stops gRPC's clients from repeating by themselves an UNAVAILABLE that is an answer and no lost connection.
+
+    They may, after its `retry_after`, if that is short; else it is for the caller to decide.
+    """
+    if error.code is not Code.UNAVAILABLE:
+        return []
+    wait = error.retry_after
+    milliseconds = -1 if wait is None or wait > _SOON_SECONDS else round(wait * 1000)
+    return [("grpc-retry-pushback-ms", str(milliseconds))]
 
 
 def _number(code: Any) -> int:

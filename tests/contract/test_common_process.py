@@ -1,8 +1,9 @@
-"""A service as a process: how it starts, stops and says what is wrong."""
+"""Programs as processes: how they start, stop and say what is wrong."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -19,8 +20,10 @@ from pentad_client.config import ClientConfig
 from pentad_client.errors import Unavailable
 from pentad_common.db import Database
 from pentad_common.keys import KeyStore
+from pentad_common.models import Tenant
 from tests.fixtures.ports import unused_port
-from tests.unit.common.samples import TENANT
+
+TENANT = "acme"
 
 SERVICE = """
 import asyncio
@@ -81,9 +84,13 @@ async def serving(url: str, port: int) -> AsyncIterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-async def admin_key(local_database: Database) -> str:
-    """The text of an admin key."""
-    return (await KeyStore(local_database).create(TENANT, name="test", role="admin"))[1]
+async def admin_key(sqlite_url: str) -> str:
+    """The text of an admin key, the only one in the database."""
+    database = Database(sqlite_url)
+    await database.run(lambda session: session.add(Tenant(id=TENANT, name=TENANT)), tenant=TENANT)
+    _, text = await KeyStore(database).create(TENANT, name="test", role="admin")
+    database.close()
+    return text
 
 
 def outcome(process: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -140,12 +147,8 @@ async def test_a_service_that_is_not_there_is_unavailable() -> None:
     ("environ", "text"),
     [
         ({"PENTAD_DATABASE_URL": ""}, "PENTAD_DATABASE_URL is not set"),
-        ({"PENTAD_PORT": "many"}, "PENTAD_PORT: "),
-        ({"PENTAD_DATABASE_URL": "mysql://x/y"}, "the database must be a SQLite file"),
         ({"PENTAD_DATABASE_URL": "sqlite:////nowhere/at/all.db"}, "unable to open database file"),
         ({"PENTAD_HOST": "203.0.113.7"}, "cannot be opened"),
-        ({"PENTAD_TLS_CERT": "/nowhere.pem"}, "PENTAD_TLS_KEY is not: TLS needs both"),
-        ({"PENTAD_TLS_CERT": "/nowhere.pem", "PENTAD_TLS_KEY": "/nowhere.pem"}, "/nowhere.pem cannot"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(sqlite_url: str, environ: dict[str, str], text: str) -> None:
@@ -163,3 +166,28 @@ def test_a_database_without_a_schema_is_said(tmp_path: Path) -> None:
         code, _, err = outcome(process)
     assert code == 2
     assert "has no schema yet: run `python -m pentad_common.db upgrade --url URL`" in err
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_the_bootstrap_command(tmp_path: Path, good: bool) -> None:
+    """The command prints one JSON object, or one line of error with exit code 2."""
+    folder = tmp_path if good else tmp_path / "nowhere"
+    urls = [
+        "--database-url",
+        f"sqlite:///{folder}/pentad.db",
+        "--journal-url",
+        f"sqlite:///{folder}/journal.db",
+    ]
+    arguments = [*urls, "--key-file", str(tmp_path / "key")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pentad_common.bootstrap", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if good:
+        assert done.returncode == 0
+        assert sorted(json.loads(done.stdout)) == ["admin_key", "agent_key", "service_key"]
+    else:
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
