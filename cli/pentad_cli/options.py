@@ -52,7 +52,7 @@ class Names(click.ParamType[list[str]]):
         """Fails where nothing stands between two commas."""
         if isinstance(value, list):
             return value
-        names = [name.strip() for name in value.split(",")]
+        names = [name.strip() for name in value.split(",")] if value.strip() else []
         if not all(names):
             self.fail(f"{value!r} has an empty name in it; write a,b,c", param, ctx)
         return names
