@@ -1,0 +1,1 @@
+"""Shared context: state that agents and runs have in common."""
