@@ -40,7 +40,8 @@ class Execution:
 async def execute(pentad: Pentad, target: Target, execution: Execution) -> tuple[proto.Run, bool]:
     """Starts the run and follows it to its end, or, detached, only starts it.
 
-    Also says whether it was interrupted, which cancels the run. Raises CliError INTERRUPTED if one came before there was a run.
+    Also says whether it was interrupted, which cancels the run. Raises CliError INTERRUPTED if that was
+    before there was a run.
     """
     with Interrupt() as interrupt:
         starting = asyncio.create_task(_start(pentad, execution))

@@ -137,11 +137,11 @@ STRATEGIES = ("sequential", "parallel", "adaptive")
 def run(**given: Any) -> int:
     """Have agents do something: INSTRUCTION says what, --file with what, --agents by whom.
 
-    The result goes to standard output, progress to standard error. Exit code 0: completed; 1: failed; 2: called
-    in a way that cannot work, and nothing was started; 130: interrupted, which cancels the run.
+    The result goes to standard output, progress to standard error. Exit code 0: completed; 1: failed; 2:
+    called in a way that cannot work, and nothing was started; 130: interrupted, which cancels the run.
 
-    With --json, `result` and each step's `output` is a text or a JSON value, or, where there are several, a list
-    of {name, content_type, value}; errors before the run are one JSON object on standard error.
+    With --json, `result` and each step's `output` is a text or a JSON value, or, where there are several, a
+    list of {name, content_type, value}; errors before the run are one JSON object on standard error.
     """
     from pentad_cli.run_start import start_run
 
