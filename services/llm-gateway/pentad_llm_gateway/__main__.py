@@ -1,0 +1,52 @@
+"""The LLM gateway as a process: `python -m pentad_llm_gateway`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pentad.llm.v1 import llm_pb2_grpc
+
+from pentad_common.db import Database
+from pentad_common.server import Server, run_service
+from pentad_common.settings import load_settings
+from pentad_llm_gateway.catalog import load_catalog
+from pentad_llm_gateway.gateway import Gateway
+from pentad_llm_gateway.providers.factory import ProviderFactory
+from pentad_llm_gateway.routing import Router
+from pentad_llm_gateway.servicer import LlmGatewayServicer
+from pentad_llm_gateway.settings import GatewaySettings
+from pentad_llm_gateway.store.sql import SqlCallStore
+
+
+@asynccontextmanager
+async def built(settings: GatewaySettings, database: Database) -> AsyncIterator[Server]:
+    """The server with its servicer. After the block, what the calls cost is kept and the providers are closed."""
+    catalog = load_catalog(settings.llm_catalog)
+    factory = ProviderFactory(settings, catalog)
+    router = Router(factory, catalog, settings.llm_default_model)
+    gateway = Gateway(settings, router, SqlCallStore(database))
+    server = Server(settings, "llm", database)
+    server.add(
+        llm_pb2_grpc.add_LlmGatewayServiceServicer_to_server, LlmGatewayServicer(gateway, router, factory)
+    )
+    try:
+        yield server
+    finally:
+        await gateway.close()
+        await factory.close()
+
+
+async def main() -> None:
+    """Serves until told to stop."""
+    settings = load_settings(GatewaySettings)
+    database = Database(settings.database_url, settings.database_pool_size)
+    try:
+        async with built(settings, database) as server:
+            await server.run()
+    finally:
+        database.close()
+
+
+if __name__ == "__main__":
+    run_service(main)

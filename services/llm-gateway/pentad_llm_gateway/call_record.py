@@ -1,0 +1,142 @@
+"""One call to a model, as it goes: what it came to so far, and in the end what it cost."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pentad_common.call import CallContext
+from pentad_common.clock import utcnow
+from pentad_common.ids import new_id
+from pentad_llm_gateway.completion import (
+    Answer,
+    Completion,
+    Event,
+    Finished,
+    FinishReason,
+    Opened,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    estimate_input,
+    estimate_tokens,
+)
+from pentad_llm_gateway.routing import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What was asked for and what served. Times are seconds."""
+
+    call_id: str
+    requested_model: str
+    model: str
+    provider: str
+    attempts: int
+    latency: float
+    time_to_first_token: float | None
+    provider_request_id: str
+    ignored_fields: tuple[str, ...]
+    cached: bool = False
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """Filled in while the call goes on; kept in `llm_calls` when it ends. Holds none of the words."""
+
+    caller: CallContext
+    target: Target
+    completion: Completion = field(repr=False)
+    streamed: bool
+    ignored_fields: tuple[str, ...] = ()
+    id: str = field(default_factory=new_id)
+    create_time: datetime = field(default_factory=utcnow)
+    started: float = field(default_factory=time.perf_counter)
+    ended: float | None = None
+    first_token: float | None = None
+    attempts: int = 1
+    model: str = ""
+    """Who served, in the provider's words; "" until it told."""
+    provider_request_id: str = ""
+    status: str = "OK"
+    finish_reason: FinishReason = ""
+    _usage: Usage | None = None
+    _begun: Usage | None = None
+    _output_estimate: float = 0.0
+
+    def see(self, event: Event) -> None:
+        """Takes in an event of the answer's stream."""
+        match event:
+            case TextDelta(text) | ToolCallDelta(arguments=text):
+                self._output_estimate += max(1.0, estimate_tokens(text))
+                if self.first_token is None:
+                    self.first_token = time.perf_counter()
+            case Opened():
+                self.model = event.model or self.model
+                self.provider_request_id = event.provider_request_id or self.provider_request_id
+                self._begun = event.usage or self._begun
+            case Finished():
+                self.finish_reason = event.finish_reason
+                self._usage = event.usage
+
+    def answered(self, answer: Answer) -> None:
+        """Takes in a whole answer."""
+        self.model = answer.model
+        self.provider_request_id = answer.provider_request_id
+        self.finish_reason = answer.finish_reason
+        self._usage = answer.usage
+        if answer.usage is None:
+            self._output_estimate = estimate_tokens(answer.message.text)
+
+    def end(self, status: str = "OK") -> None:
+        """The call is over; the first end counts."""
+        if self.ended is None:
+            self.ended = time.perf_counter()
+            self.status = status
+
+    @property
+    def usage(self) -> Usage:
+        """What the provider told; where it told nothing, an estimate of what went over the wire."""
+        if self._usage is not None:
+            return self._usage
+        if self._begun is None and not self._output_estimate and self.status != "OK":
+            return Usage()  # refused, or never reached: nothing is known to have been used
+        begun = self._begun or Usage(input_tokens=estimate_input(self.completion))
+        return Usage(
+            begun.input_tokens,
+            max(begun.output_tokens, round(self._output_estimate)),
+            begun.cached_input_tokens,
+            begun.cache_write_tokens,
+            begun.reasoning_tokens,
+            estimated=True,
+        )
+
+    @property
+    def cost_micros(self) -> int | None:
+        """In millionths of a dollar; None where no price is known."""
+        return self.target.entry.cost_micros(self.usage)
+
+    @property
+    def latency(self) -> float:
+        """Seconds from the request to the end, or to now."""
+        return (self.ended or time.perf_counter()) - self.started
+
+    @property
+    def time_to_first_token(self) -> float | None:
+        """Seconds from the request to the first token; None before it, and for answers that came whole."""
+        return None if self.first_token is None else self.first_token - self.started
+
+    def served(self) -> Served:
+        """What was asked for and what served, as far as is known."""
+        return Served(
+            call_id=self.id,
+            requested_model=self.target.requested,
+            model=self.model or self.target.model,
+            provider=self.target.provider.name,
+            attempts=self.attempts,
+            latency=self.latency,
+            time_to_first_token=self.time_to_first_token,
+            provider_request_id=self.provider_request_id,
+            ignored_fields=self.ignored_fields,
+        )

@@ -1,0 +1,280 @@
+"""Between the contract's messages and the gateway's values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.timestamp_pb2 import Timestamp
+from pentad.common.v1 import common_pb2
+from pentad.llm.v1 import llm_pb2 as pb
+
+from pentad_common.errors import InvalidArgument, to_proto
+from pentad_llm_gateway import completion as c
+from pentad_llm_gateway.call_record import Served
+from pentad_llm_gateway.catalog import CURRENCY, Price
+from pentad_llm_gateway.gateway import Done, Failed, Frame, Reply
+from pentad_llm_gateway.listing import ListedModel
+from pentad_llm_gateway.store.base import ModelUsage, UsageQuery
+
+_ROLES: dict[int, c.Role] = {
+    pb.MESSAGE_ROLE_SYSTEM: "system",
+    pb.MESSAGE_ROLE_USER: "user",
+    pb.MESSAGE_ROLE_ASSISTANT: "assistant",
+    pb.MESSAGE_ROLE_TOOL: "tool",
+}
+_ROLE_NUMBERS = {role: number for number, role in _ROLES.items()}
+_MODES: dict[int, c.ChoiceMode] = {
+    pb.ToolChoice.MODE_NONE: "none",
+    pb.ToolChoice.MODE_REQUIRED: "required",
+    pb.ToolChoice.MODE_NAMED: "named",
+}
+_FINISH: dict[str, pb.FinishReason.ValueType] = {
+    "stop": pb.FINISH_REASON_STOP,
+    "length": pb.FINISH_REASON_LENGTH,
+    "tool_calls": pb.FINISH_REASON_TOOL_CALLS,
+    "content_filter": pb.FINISH_REASON_CONTENT_FILTER,
+}
+
+
+def read_completion(proto: pb.Completion) -> c.Completion:
+    """The request. Raises InvalidArgument INVALID_REQUEST for what the contract's rules cannot tell."""
+    return c.Completion(
+        model=proto.model,
+        messages=tuple(_message(item, f"completion.messages[{i}]") for i, item in enumerate(proto.messages)),
+        tools=tuple(_tool(item, f"completion.tools[{i}]") for i, item in enumerate(proto.tools)),
+        tool_choice=_tool_choice(proto),
+        response_format=_response_format(proto),
+        sampling=_sampling(proto.sampling),
+        extras=MessageToDict(proto.extras),
+    )
+
+
+def _invalid(field: str, description: str) -> InvalidArgument:
+    return InvalidArgument(
+        "INVALID_REQUEST", f"{field}: {description}", field=field, violations=[(field, description)]
+    )
+
+
+def _message(proto: pb.Message, path: str) -> c.Message:
+    parts = tuple(_part(part, f"{path}.parts[{i}]") for i, part in enumerate(proto.parts))
+    return c.Message(_ROLES[proto.role], parts)
+
+
+def _part(proto: pb.MessagePart, path: str) -> c.Part:
+    match proto.WhichOneof("part"):
+        case "text":
+            return c.Text(proto.text)
+        case "image":
+            image = proto.image
+            if not image.data and not image.url.startswith(("http://", "https://")):
+                raise _invalid(f"{path}.image", "needs data, or a url that begins with http:// or https://")
+            return c.Image(image.content_type or "image/png", image.data, image.url)
+        case "tool_call":
+            call = proto.tool_call
+            _json_object(call.arguments or "{}", f"{path}.tool_call.arguments")
+            return c.ToolCall(call.id, call.name, call.arguments)
+        case "tool_result":
+            result = proto.tool_result
+            return c.ToolResult(result.tool_call_id, result.content, result.is_error)
+        case _:
+            raise _invalid(path, "has none of text, image, tool_call and tool_result")
+
+
+def _tool(proto: pb.Tool, path: str) -> c.Tool:
+    schema = _json_object(proto.input_schema or '{"type": "object"}', f"{path}.input_schema")
+    return c.Tool(proto.name, proto.description, schema)
+
+
+def _json_object(text: str, path: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise _invalid(path, f"is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise _invalid(path, "is not a JSON object")
+    return value
+
+
+def _tool_choice(proto: pb.Completion) -> c.ToolChoice:
+    choice = proto.tool_choice
+    mode = _MODES.get(choice.mode, "auto")
+    if mode == "named" and choice.name not in {tool.name for tool in proto.tools}:
+        raise _invalid("completion.tool_choice.name", "names none of completion.tools")
+    if mode == "required" and not proto.tools:
+        raise _invalid("completion.tool_choice.mode", "requires a tool, and completion.tools has none")
+    return c.ToolChoice(mode, choice.name if mode == "named" else "")
+
+
+def _response_format(proto: pb.Completion) -> c.ResponseFormat | None:
+    form = proto.response_format
+    match form.WhichOneof("format"):
+        case "json_schema":
+            schema = _json_object(form.json_schema, "completion.response_format.json_schema")
+            return c.ResponseFormat(schema, form.name or "answer")
+        case "json_object" if form.json_object:
+            return c.ResponseFormat(None, form.name or "answer")
+        case _:
+            return None
+
+
+def _sampling(proto: pb.Sampling) -> c.Sampling:
+    def given(name: str) -> Any:
+        return getattr(proto, name) if proto.HasField(name) else None
+
+    return c.Sampling(
+        temperature=given("temperature"),
+        top_p=given("top_p"),
+        max_output_tokens=given("max_output_tokens"),
+        stop=tuple(proto.stop),
+        seed=given("seed"),
+        reasoning_effort=proto.reasoning_effort,
+    )
+
+
+def reply_proto(reply: Reply) -> pb.InvokeResponse:
+    """A whole answer."""
+    return pb.InvokeResponse(
+        message=message_proto(reply.message),
+        finish_reason=_FINISH.get(reply.finish_reason, pb.FINISH_REASON_UNSPECIFIED),
+        usage=usage_proto(reply.usage, reply.cost_micros),
+        served=served_proto(reply.served),
+    )
+
+
+def frame_proto(frame: Frame) -> pb.InvokeStreamingResponse:
+    """A frame of a streamed answer."""
+    match frame:
+        case c.TextDelta(text):
+            return pb.InvokeStreamingResponse(delta=pb.Delta(text=text))
+        case c.ToolCallDelta(index, call_id, name, arguments):
+            delta = pb.ToolCallDelta(index=index, id=call_id, name=name, arguments=arguments)
+            return pb.InvokeStreamingResponse(delta=pb.Delta(tool_call=delta))
+        case Done(finish_reason, usage, cost, served):
+            finish = _FINISH.get(finish_reason, pb.FINISH_REASON_UNSPECIFIED)
+            end = pb.End(finish_reason=finish, usage=usage_proto(usage, cost), served=served_proto(served))
+            return pb.InvokeStreamingResponse(end=end)
+        case Failed(error, usage, cost, served):
+            failure = pb.Failure(
+                error=to_proto(error), usage=usage_proto(usage, cost), served=served_proto(served)
+            )
+            return pb.InvokeStreamingResponse(failure=failure)
+
+
+def message_proto(message: c.Message) -> pb.Message:
+    """A turn; a model says words and calls tools, so there are no other parts."""
+    proto = pb.Message(role=_ROLE_NUMBERS[message.role])
+    for part in message.parts:
+        if isinstance(part, c.Text):
+            proto.parts.add(text=part.text)
+        elif isinstance(part, c.ToolCall):
+            proto.parts.add(tool_call=pb.ToolCall(id=part.id, name=part.name, arguments=part.arguments))
+    return proto
+
+
+def usage_proto(usage: c.Usage, cost_micros: int | None, calls: int = 1) -> common_pb2.Usage:
+    """Tokens and cost; the cost stays unset where no price is known."""
+    proto = common_pb2.Usage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        estimated=usage.estimated,
+        calls=calls,
+    )
+    if cost_micros is not None:
+        proto.cost.CopyFrom(common_pb2.Money(currency_code=CURRENCY, micros=cost_micros))
+    return proto
+
+
+def served_proto(served: Served) -> pb.Served:
+    """What was asked for and what served."""
+    first = served.time_to_first_token
+    return pb.Served(
+        call_id=served.call_id,
+        requested_model=served.requested_model,
+        model=served.model,
+        provider=served.provider,
+        attempts=served.attempts,
+        latency=_duration(served.latency),
+        time_to_first_token=None if first is None else _duration(first),
+        cached=served.cached,
+        provider_request_id=served.provider_request_id,
+        ignored_fields=served.ignored_fields,
+    )
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromMicroseconds(round(seconds * 1e6))
+    return duration
+
+
+def model_proto(model: ListedModel) -> pb.Model:
+    """A model that can be asked, or could be."""
+    entry = model.entry
+    return pb.Model(
+        name=model.name,
+        provider=model.provider,
+        context_window=entry.context_window,
+        max_output_tokens=entry.max_output_tokens,
+        tools=entry.tools,
+        images=entry.images,
+        json_schema=entry.json_schema,
+        input_price=_price(entry.price, "input"),
+        output_price=_price(entry.price, "output"),
+        available=not model.unavailable_reason,
+        unavailable_reason=model.unavailable_reason,
+    )
+
+
+def _price(price: Price | None, side: str) -> common_pb2.Money | None:
+    if price is None:
+        return None
+    return common_pb2.Money(currency_code=CURRENCY, micros=round(getattr(price, side) * 1_000_000))
+
+
+def read_usage_query(request: pb.GetUsageRequest) -> UsageQuery:
+    """Which calls to sum up."""
+    return UsageQuery(
+        start=_time(request, "start_time"),
+        end=_time(request, "end_time"),
+        run_id=request.run_id,
+        agent=request.agent,
+    )
+
+
+def _time(request: pb.GetUsageRequest, field: str) -> Any:
+    from datetime import UTC
+
+    value: Timestamp = getattr(request, field)
+    try:
+        return value.ToDatetime(tzinfo=UTC) if request.HasField(field) else None
+    except (ValueError, OverflowError):
+        raise _invalid(field, "is not a time between the years 1 and 9999") from None
+
+
+def usage_response(models: list[ModelUsage]) -> pb.GetUsageResponse:
+    """All calls, and by model. The total has the cost of the calls whose price is known."""
+    costs = [item.cost_micros for item in models if item.cost_micros is not None]
+    total = c.Usage(
+        input_tokens=sum(item.usage.input_tokens for item in models),
+        output_tokens=sum(item.usage.output_tokens for item in models),
+        cached_input_tokens=sum(item.usage.cached_input_tokens for item in models),
+        reasoning_tokens=sum(item.usage.reasoning_tokens for item in models),
+        estimated=any(item.usage.estimated for item in models),
+    )
+    return pb.GetUsageResponse(
+        total=usage_proto(total, sum(costs) if costs else None, sum(item.calls for item in models)),
+        models=[
+            pb.ModelUsage(
+                model=item.model,
+                provider=item.provider,
+                usage=usage_proto(item.usage, item.cost_micros, item.calls),
+                failures=item.failures,
+            )
+            for item in models
+        ],
+    )

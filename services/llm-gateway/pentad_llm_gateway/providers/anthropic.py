@@ -1,0 +1,96 @@
+"""Anthropic."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
+
+from pentad_llm_gateway.catalog import ProviderEntry
+from pentad_llm_gateway.completion import Answer, Completion, Event, Finished, TokenCount
+from pentad_llm_gateway.errors import cut_short
+from pentad_llm_gateway.providers.anthropic_format import EventReader, read_answer, request_body
+from pentad_llm_gateway.providers.base import Provider
+from pentad_llm_gateway.providers.chat import LazyClient
+from pentad_llm_gateway.providers.sdk_errors import translated
+from pentad_llm_gateway.settings import GatewaySettings
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
+_MAX_TOKENS = 16_384
+"""Of an answer whose request sets no bound: Anthropic wants one, and thinking counts."""
+
+_NOT_COUNTED = ("max_tokens", "temperature", "top_p", "stop_sequences")
+
+
+class AnthropicProvider(Provider):
+    """Anthropic's models, by ANTHROPIC_API_KEY."""
+
+    takes_seed = False
+
+    def __init__(self, name: str, settings: GatewaySettings, entry: ProviderEntry) -> None:
+        super().__init__(name, settings, entry)
+        self._client = LazyClient(self._make)
+
+    def _make(self) -> AsyncAnthropic:
+        from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
+        from httpx2 import Timeout
+
+        settings, connect = self.settings, self.settings.llm_connect_seconds
+        timeout = Timeout(settings.llm_total_seconds, connect=connect, pool=connect)
+        return AsyncAnthropic(
+            base_url=settings.anthropic_base_url,
+            api_key=settings.anthropic_api_key.get_secret_value() if settings.anthropic_api_key else "",
+            max_retries=0,
+            timeout=timeout,
+            http_client=DefaultAsyncHttpxClient(timeout=timeout),
+            open_telemetry=False,
+        )
+
+    def unavailable(self) -> str:
+        """See Provider."""
+        return "" if self.settings.anthropic_api_key else "ANTHROPIC_API_KEY is not set for the gateway"
+
+    async def invoke(self, model: str, completion: Completion) -> Answer:
+        """See Provider."""
+        with translated(self.name):
+            client = await self._client.get()
+            raw = await client.messages.with_raw_response.create(**self._arguments(model, completion))
+            return read_answer(raw.parse(), raw.headers.get("request-id", ""))
+
+    async def stream(self, model: str, completion: Completion) -> AsyncGenerator[Event, None]:
+        """See Provider."""
+        with translated(self.name):
+            client = await self._client.get()
+            events = await client.messages.create(**self._arguments(model, completion), stream=True)
+        reader = EventReader(events.response.headers.get("request-id", ""))
+        finished = False
+        try:
+            with translated(self.name):
+                async for item in events:
+                    for event in reader.read(item):
+                        finished = finished or isinstance(event, Finished)
+                        yield event
+        finally:
+            await events.close()
+        if not finished:
+            raise cut_short(self.name)
+
+    async def count_tokens(self, model: str, completion: Completion) -> TokenCount:
+        """See Provider: counted by Anthropic."""
+        body = self._arguments(model, completion)
+        with translated(self.name):
+            client = await self._client.get()
+            counted = await client.messages.count_tokens(
+                **{name: value for name, value in body.items() if name not in _NOT_COUNTED}
+            )
+        return TokenCount(counted.input_tokens, estimated=False)
+
+    def _arguments(self, model: str, completion: Completion) -> dict[str, Any]:
+        most = self.model(model).max_output_tokens or _MAX_TOKENS
+        body = request_body(model, completion, min(most, _MAX_TOKENS))
+        return body | ({"extra_body": dict(completion.extras)} if completion.extras else {})
+
+    async def close(self) -> None:
+        """See Provider."""
+        await self._client.close()

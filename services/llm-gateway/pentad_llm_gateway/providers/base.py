@@ -1,0 +1,80 @@
+"""What every provider of models is.
+
+A new provider is one subclass, named in the entry point group `pentad.llm_providers` (`my-provider = my_package:MyProvider`)
+and chosen by `my-provider/model`. It is made with the settings and its part of the catalog, once, when it is first
+needed; nothing in it may block the event loop.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+from pentad_common.errors import NotFound
+from pentad_llm_gateway.catalog import ModelEntry, ProviderEntry
+from pentad_llm_gateway.completion import Answer, Completion, Event, TokenCount, estimate_input
+from pentad_llm_gateway.settings import GatewaySettings
+
+
+class Provider(ABC):
+    """Asks models. Raises PentadErrors of the gateway's taxonomy; retries nothing, since the gateway does."""
+
+    any_model = True
+    """Whether it can be asked for models that are not in `models()`."""
+    takes_seed = True
+
+    def __init__(self, name: str, settings: GatewaySettings, entry: ProviderEntry) -> None:
+        self.name = name
+        self.settings = settings
+        self.entry = entry
+
+    def unavailable(self) -> str:
+        """Why it cannot be asked, and what to do about it; "" when it can."""
+        return ""
+
+    def models(self) -> Mapping[str, ModelEntry]:
+        """The models it is known to have."""
+        return self.entry.models
+
+    @property
+    def default_model(self) -> str:
+        """The model that the provider's name alone means; "" if there is none."""
+        return self.entry.default
+
+    def model(self, name: str) -> ModelEntry:
+        """What is known of a model. Raises NotFound MODEL_NOT_FOUND."""
+        from pentad_llm_gateway.catalog import UNKNOWN_MODEL
+
+        known = self.models().get(name)
+        if known is None and not self.any_model:
+            raise NotFound(
+                "MODEL_NOT_FOUND",
+                f"{self.name} has no model {name!r}; it has {', '.join(self.models()) or 'none'}",
+                provider=self.name,
+                model=name,
+            )
+        return known or UNKNOWN_MODEL
+
+    def admitted(self, tenant: str) -> AbstractAsyncContextManager[object]:
+        """Held during each call: a provider that can do only so much at once makes callers wait here."""
+        return nullcontext()
+
+    @abstractmethod
+    async def invoke(self, model: str, completion: Completion) -> Answer:
+        """The whole answer. Cancelling it ends the request upstream."""
+
+    @abstractmethod
+    def stream(self, model: str, completion: Completion) -> AsyncGenerator[Event, None]:
+        """The answer as it is made. Closing the generator ends the request upstream.
+
+        Ends after Finished; an answer that was cut raises Unavailable PROVIDER_UNAVAILABLE.
+        """
+
+    async def count_tokens(self, model: str, completion: Completion) -> TokenCount:
+        """Tokens of the request's input: an estimate, where a provider knows no better."""
+        return TokenCount(estimate_input(completion), estimated=True)
+
+    async def close(self) -> None:
+        """Lets go of connections and processes."""
+        return None

@@ -1,0 +1,109 @@
+"""A provider that speaks OpenAI's chat protocol, through OpenAI's SDK."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
+
+from pentad_llm_gateway.completion import Answer, Completion, Event, Opened
+from pentad_llm_gateway.errors import cut_short
+from pentad_llm_gateway.providers.base import Provider
+from pentad_llm_gateway.providers.chat_format import ChunkReader, read_answer, request_body
+from pentad_llm_gateway.providers.sdk_errors import translated
+from pentad_llm_gateway.settings import GatewaySettings
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+
+class ChatProvider(Provider):
+    """Subclasses say where the server is, by `client()`."""
+
+    limit_field = "max_tokens"
+    strict_schemas = False
+
+    @abstractmethod
+    async def client(self) -> AsyncOpenAI:
+        """The SDK's client; its own retries are off."""
+
+    async def invoke(self, model: str, completion: Completion) -> Answer:
+        """See Provider."""
+        with translated(self.name):
+            client = await self.client()
+            raw = await client.chat.completions.with_raw_response.create(**self._arguments(model, completion))
+            return read_answer(raw.parse(), raw.headers.get("x-request-id", ""))
+
+    async def stream(self, model: str, completion: Completion) -> AsyncGenerator[Event, None]:
+        """See Provider."""
+        with translated(self.name):
+            client = await self.client()
+            arguments = self._arguments(model, completion) | {"stream_options": {"include_usage": True}}
+            chunks = await client.chat.completions.create(**arguments, stream=True)
+        reader = ChunkReader()
+        opened = False
+        try:
+            with translated(self.name):
+                async for chunk in chunks:
+                    if not opened:
+                        opened = True
+                        yield Opened(chunk.model or "", chunks.response.headers.get("x-request-id", ""))
+                    for event in reader.read(chunk):
+                        yield event
+        finally:
+            await chunks.close()
+        finished = reader.finished()
+        if finished is None:
+            raise cut_short(self.name)
+        yield finished
+
+    def _arguments(self, model: str, completion: Completion) -> dict[str, Any]:
+        body = request_body(model, completion, limit_field=self.limit_field, strict=self.strict_schemas)
+        return body | ({"extra_body": dict(completion.extras)} if completion.extras else {})
+
+
+class LazyClient:
+    """An SDK's client, made when first needed: its import takes most of a second, so it happens in a thread."""
+
+    def __init__(self, make: Any) -> None:
+        self._make = make
+        self._client: Any = None
+        self._lock = asyncio.Lock()
+
+    async def get(self) -> Any:
+        """The client."""
+        if self._client is None:
+            async with self._lock:
+                if self._client is None:
+                    self._client = await asyncio.to_thread(self._make)
+        return self._client
+
+    async def close(self) -> None:
+        """Closes its connections, if it was made."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+
+def make_client(settings: GatewaySettings, base_url: str, api_key: str, *, ambient: bool) -> AsyncOpenAI:
+    """OpenAI's client without retries of its own.
+
+    `ambient`: whether OpenAI's other variables (organisation, headers) and proxies of the environment count.
+    """
+    from httpx2 import Timeout
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+    connect = settings.llm_connect_seconds
+    timeout = Timeout(settings.llm_total_seconds, connect=connect, pool=connect)
+    client = AsyncOpenAI(
+        base_url=base_url,
+        api_key=api_key,
+        max_retries=0,
+        timeout=timeout,
+        http_client=DefaultAsyncHttpxClient(timeout=timeout, trust_env=ambient),
+    )
+    if not ambient:
+        client.organization = client.project = None
+        client = client.copy(set_default_headers={})
+    return client

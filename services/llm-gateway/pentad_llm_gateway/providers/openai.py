@@ -1,0 +1,42 @@
+"""OpenAI."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pentad_llm_gateway.catalog import ProviderEntry
+from pentad_llm_gateway.providers.chat import ChatProvider, LazyClient, make_client
+from pentad_llm_gateway.settings import GatewaySettings
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+
+class OpenAIProvider(ChatProvider):
+    """OpenAI's own models, by OPENAI_API_KEY."""
+
+    limit_field = "max_completion_tokens"
+    strict_schemas = True
+
+    def __init__(self, name: str, settings: GatewaySettings, entry: ProviderEntry) -> None:
+        super().__init__(name, settings, entry)
+        self._client = LazyClient(self._make)
+
+    def _make(self) -> AsyncOpenAI:
+        key = self.settings.openai_api_key
+        return make_client(
+            self.settings, self.settings.openai_base_url, key.get_secret_value() if key else "", ambient=True
+        )
+
+    def unavailable(self) -> str:
+        """See Provider."""
+        return "" if self.settings.openai_api_key else "OPENAI_API_KEY is not set for the gateway"
+
+    async def client(self) -> AsyncOpenAI:
+        """See ChatProvider."""
+        client: AsyncOpenAI = await self._client.get()
+        return client
+
+    async def close(self) -> None:
+        """See Provider."""
+        await self._client.close()

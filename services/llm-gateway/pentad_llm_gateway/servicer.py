@@ -1,0 +1,79 @@
+"""The gateway's RPCs: convert, call, convert."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any
+
+from pentad.llm.v1 import llm_pb2 as pb
+from pentad.llm.v1 import llm_pb2_grpc
+
+from pentad_common.call import current_call
+from pentad_common.errors import Unavailable
+from pentad_llm_gateway import conversion
+from pentad_llm_gateway.gateway import Gateway
+from pentad_llm_gateway.listing import list_models
+from pentad_llm_gateway.providers.factory import ProviderFactory
+from pentad_llm_gateway.routing import Router
+
+
+class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
+    """See llm.proto."""
+
+    def __init__(self, gateway: Gateway, router: Router, factory: ProviderFactory) -> None:
+        self._gateway = gateway
+        self._router = router
+        self._factory = factory
+
+    async def Invoke(self, request: pb.InvokeRequest, context: Any) -> pb.InvokeResponse:
+        """See llm.proto."""
+        completion = conversion.read_completion(request.completion)
+        with _retried_here_only(context):
+            return conversion.reply_proto(await self._gateway.invoke(current_call(), completion))
+
+    async def InvokeStreaming(
+        self, request: pb.InvokeStreamingRequest, context: Any
+    ) -> AsyncIterator[pb.InvokeStreamingResponse]:
+        """See llm.proto."""
+        completion = conversion.read_completion(request.completion)
+        async with aclosing(self._gateway.stream(current_call(), completion)) as frames:
+            async for frame in frames:
+                yield conversion.frame_proto(frame)
+
+    async def CountTokens(self, request: pb.CountTokensRequest, context: Any) -> pb.CountTokensResponse:
+        """See llm.proto."""
+        completion = conversion.read_completion(request.completion)
+        with _retried_here_only(context):
+            count, target = await self._gateway.count_tokens(current_call(), completion)
+        return pb.CountTokensResponse(
+            input_tokens=count.input_tokens,
+            estimated=count.estimated,
+            model=target.model,
+            provider=target.provider.name,
+        )
+
+    async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:
+        """See llm.proto."""
+        models = list_models(self._factory, request.provider)
+        return pb.ListModelsResponse(
+            models=map(conversion.model_proto, models), default_model=self._router.default_model()
+        )
+
+    async def GetUsage(self, request: pb.GetUsageRequest, context: Any) -> pb.GetUsageResponse:
+        """See llm.proto."""
+        query = conversion.read_usage_query(request)
+        return conversion.usage_response(await self._gateway.usage(current_call().tenant_id, query))
+
+
+@contextmanager
+def _retried_here_only(context: Any) -> Iterator[None]:
+    """Tells clients' gRPC not to retry what was retried here: else 3 attempts become 15."""
+    try:
+        yield
+    except Unavailable:
+        context.set_trailing_metadata(((_PUSHBACK, "-1"), *(context.trailing_metadata() or ())))
+        raise
+
+
+_PUSHBACK = "grpc-retry-pushback-ms"

@@ -1,0 +1,74 @@
+"""What the gateway can be told.
+
+Keys come from the variables that the providers' own tools use: OPENAI_API_KEY, ANTHROPIC_API_KEY, and for any server
+that speaks OpenAI's protocol PENTAD_LLM_COMPATIBLE_BASE_URL, _API_KEY and _MODEL. Only the operator can set them: no
+request may name an address or a key.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import AliasChoices, Field, SecretStr, model_validator
+
+from pentad_common.settings import ServiceSettings
+
+
+def _named(name: str) -> AliasChoices:
+    """A setting under a variable of that very name, without the prefix PENTAD_."""
+    return AliasChoices(name, name.upper())
+
+
+class GatewaySettings(ServiceSettings):
+    """Times are seconds. What is unset keeps a default that works without any key."""
+
+    port: int = Field(default=7405, ge=0, le=65535)
+    unary_deadline_seconds: float = Field(default=900.0, gt=0)
+
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias=_named("openai_api_key"))
+    openai_base_url: str = Field(
+        default="https://api.openai.com/v1", validation_alias=_named("openai_base_url")
+    )
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias=_named("anthropic_api_key"))
+    anthropic_base_url: str = Field(
+        default="https://api.anthropic.com", validation_alias=_named("anthropic_base_url")
+    )
+    llm_compatible_base_url: str = ""
+    """Such as `http://vllm:8000/v1`."""
+    llm_compatible_api_key: SecretStr | None = None
+    llm_compatible_model: str = ""
+    """The model that it is asked for when the caller names none."""
+
+    llm_default_model: str = ""
+    """`provider/model`, a provider or an alias. Unset: the first provider that is set up, of anthropic, openai,
+    openai-compatible and local."""
+    llm_catalog: str = ""
+    """Path of a YAML file of models, prices and aliases instead of the one that comes with the gateway."""
+
+    llm_connect_seconds: float = Field(default=10.0, gt=0)
+    llm_first_token_seconds: float = Field(default=120.0, gt=0)
+    llm_between_tokens_seconds: float = Field(default=60.0, gt=0)
+    llm_total_seconds: float = Field(default=600.0, gt=0)
+    """From the first attempt to the last token, waits between attempts included."""
+    llm_attempts: int = Field(default=3, ge=1, le=10)
+    llm_retry_seconds: float = Field(default=0.5, gt=0)
+    """The wait before the second attempt; it doubles from then on."""
+
+    llm_local_context_tokens: int = Field(default=4096, ge=256, le=8192)
+    """Input and output of one call together. Each thousand takes about 45 MB."""
+    llm_local_parallel: int = Field(default=2, ge=1, le=16)
+    """Calls that the local model works on at once; the others wait their turn."""
+    llm_local_threads: int = Field(default=1, ge=1)
+    llm_local_queue: int = Field(default=256, ge=0)
+    """Calls that may wait for the local model."""
+    llm_local_idle_seconds: float = Field(default=300.0, gt=0)
+    """The local model's process is stopped after this long without a call."""
+    llm_local_start_seconds: float = Field(default=60.0, gt=0)
+
+    @model_validator(mode="after")
+    def _addresses(self) -> Self:
+        for name in ("openai_base_url", "anthropic_base_url", "llm_compatible_base_url"):
+            value = getattr(self, name)
+            if value and not value.startswith(("http://", "https://")):
+                raise ValueError(f"{name.upper()} must begin with http:// or https://")
+        return self
