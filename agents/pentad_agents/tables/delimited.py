@@ -70,9 +70,9 @@ def _chunks(rows: Iterable[list[str]], names: list[str], notes: list[str]) -> It
                 chunk[index] = (row + [""] * width)[:width]
         yield dict(zip(names, zip(*chunk, strict=True), strict=True))
     if short:
-        notes.append(f"{short:,} row(s) have fewer cells than the header; the missing ones count as empty")
+        notes.append(f"rows with fewer cells than the header: {short:,}; the missing cells count as empty")
     if long:
-        notes.append(f"{long:,} row(s) have more cells than the header; the surplus was left out")
+        notes.append(f"rows with more cells than the header: {long:,}; the surplus was left out")
 
 
 def unique_names(cells: Sequence[str]) -> list[str]:

@@ -41,7 +41,7 @@ def profile_table(
     series = {
         column.name: sample.series(column) for column in columns.values() if column.kind in ("number", "date")
     }
-    return {
+    found = {
         "file": name,
         "format": {
             "kind": table.format,
@@ -57,6 +57,21 @@ def profile_table(
         "sampled_rows": None if sample.complete else len(sample.rows),
         "notes": table.notes,
     }
+    _date_examples(found, sample)
+    return found
+
+
+def _date_examples(found: dict[str, Any], sample: RowSample) -> None:
+    """Notes the moment of each outlier beside its row, where the table has a column of moments."""
+    clock = next((column["name"] for column in found["columns"] if column["type"] == "date"), None)
+    if clock is None:
+        return
+    moments = {number: row.get(clock, "") for number, row in sample.rows}
+    holders = [*found["columns"], *[part for group in found["groups"] for part in group["groups"]]]
+    for holder in holders:
+        for example in holder.get("outliers", {}).get("examples", ()):
+            if moments.get(example["row"]):
+                example["at"] = moments[example["row"]]
 
 
 def _read(

@@ -13,6 +13,7 @@ from pentad_agents.tables.reading import CHUNK_ROWS, Chunk, Table
 READ_CHARACTERS = 256 * 1024
 MAX_DOCUMENT = 32 * 1024 * 1024  # characters: a document that is no stream of records is read as a whole
 MAX_COLUMNS = 500
+MANY_RECORDS = 50
 
 
 def looks_like_json(head: str, name: str, content_type: str) -> bool:
@@ -121,13 +122,18 @@ def _nested(text: TextIO, what: str) -> tuple[str, Iterator[Any]]:
     except (ValueError, RecursionError) as error:
         raise AgentError("INVALID_JSON", f"{what} is not valid JSON: {error}") from None
     lists = sorted(_lists_of(document, ""), key=lambda found: -len(found[1]))
-    if not lists:
+    if not lists or not _dominates(lists[0][1], body):
         raise AgentError(
             "NOT_A_TABLE",
-            f"{what} is one JSON object without a list of objects in it, not a table. "
+            f"{what} is one JSON object that is not mainly a list of records, so it is not a table. "
             "For single documents use the summarizer.",
         )
     return f"JSON array at {lists[0][0]!r}", iter(lists[0][1])
+
+
+def _dominates(records: list[Any], body: str) -> bool:
+    """Whether the document is there for these records: many of them, or most of its text."""
+    return len(records) >= MANY_RECORDS or len(json.dumps(records)) > 0.8 * len(json.dumps(json.loads(body)))
 
 
 def _lists_of(value: Any, path: str) -> Iterator[tuple[str, list[Any]]]:

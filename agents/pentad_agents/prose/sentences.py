@@ -1,0 +1,110 @@
+"""Cuts Markdown or plain text into headings, paragraphs and sentences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_HEADING = re.compile(r"(#{1,6})\s+(.+?)\s*#*\s*$")
+_ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?")
+_MAIL_FIELD = re.compile(r"([A-Z][A-Za-z-]{1,20}):\s(.*)$")
+_FENCE = re.compile(r"\s*(```|~~~)")
+_TABLE_ROW = re.compile(r"\s*\|.*\|\s*$")
+_RULE = re.compile(r"\s*([-*_=]\s*){3,}$")
+_MARKUP = re.compile(
+    r"!\[([^\]]*)\]\([^)]*\)|\[([^\]]+)\]\([^)]*\)|(\*\*|__|`)(?=\S)|(?<=\S)(\*\*|__|`)|<[^>\s][^>]*>"
+)
+_END = re.compile(r"(?<=[.!?…])[\"'\u201d\u2019)\]]*\s+(?=[\"'\u201c\u2018(\[]*[A-ZÄÖÜÀ-Þ0-9])")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|ca|no|nr|fig|sec|vol|pp?|ed|mr|mrs|ms|dr|prof|st|inc|ltd|co|dept|"
+    r"est|resp|"
+    r"bzw|usw|z\.\s?b|d\.\s?h|u\.\s?a|evtl|ggf|inkl|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)|"
+    r"\b[A-Z]|\b\d{1,2})\.$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence and where it stands. `lead`: whether it begins its paragraph; `position` counts from 0."""
+
+    text: str
+    section: str
+    position: int
+    lead: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A heading (`level` 1 to 6), a paragraph or list item (0), in order of the text."""
+
+    text: str
+    level: int = 0
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """Headings, paragraphs and list items, without markup. Code, tables and rules are left out."""
+    held: list[str] = []
+    fenced = False
+    subject, lines = _mail_head(text.splitlines())
+    if subject:
+        yield Block(plain(subject), 1)
+    for line in [*lines, ""]:
+        heading = None if fenced else _HEADING.match(line)
+        skip = fenced or bool(_FENCE.match(line) or _TABLE_ROW.match(line) or _RULE.match(line))
+        if _FENCE.match(line):
+            fenced = not fenced
+        begins = bool(heading or skip or not line.strip() or _ITEM.match(line))
+        if begins and held:
+            yield Block(plain(" ".join(held)))
+            held = []
+        if heading:
+            yield Block(plain(heading[2]), len(heading[1]))
+        elif not skip and line.strip():
+            item = _ITEM.match(line)
+            held.append(line[item.end() if item else 0 :].strip().removeprefix("> "))
+
+
+def _mail_head(lines: list[str]) -> tuple[str, list[str]]:
+    """The subject and the body of a mail; an empty subject and all lines of any other text."""
+    head: dict[str, str] = {}
+    for number, line in enumerate(lines):
+        field = _MAIL_FIELD.match(line)
+        if field:
+            head[field[1].lower()] = field[2].strip()
+        elif line.strip() and not (head and line[0] in " \t"):
+            break
+        elif head and not line.strip():
+            is_mail = head.keys() & {"from", "von"} and head.keys() & {"subject", "betreff"}
+            return (head.get("subject") or head["betreff"], lines[number:]) if is_mail else ("", lines)
+    return "", lines
+
+
+def sentences(text: str) -> list[Sentence]:
+    """The sentences of the paragraphs and list items."""
+    found: list[Sentence] = []
+    section = ""
+    for block in blocks(text):
+        if block.level:
+            section = block.text
+            continue
+        for index, sentence in enumerate(split(block.text)):
+            found.append(Sentence(sentence, section, len(found), index == 0))
+    return found
+
+
+def split(paragraph: str) -> list[str]:
+    """The sentences of one paragraph."""
+    found: list[str] = []
+    for piece in _END.split(paragraph):
+        if found and _ABBREVIATION.search(found[-1]):
+            found[-1] = f"{found[-1]} {piece}"
+        elif piece.strip():
+            found.append(piece.strip())
+    return found
+
+
+def plain(text: str) -> str:
+    """Text without inline markup: links by their words, emphasis and code without marks."""
+    return " ".join(_MARKUP.sub(lambda match: match[1] or match[2] or "", text).split())
