@@ -1,7 +1,7 @@
 """What comes next in an adaptive run.
 
-First the rules in order, then the agent's handoff, then its word that this is all, then the router. What is passed
-over on the way is noted in the event that tells of the choice.
+First the rules in order, then the agent's handoff, then its word that this is all, then the router. What is
+passed over on the way is noted in the event that tells of the choice.
 """
 
 from __future__ import annotations

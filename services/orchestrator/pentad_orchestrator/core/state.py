@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from pentad.common.v1 import common_pb2
-from pentad_common.errors import PentadError, error_for_code
+from pentad_common.errors import PentadError, error_for_code, to_proto
 
 
 class Phase(StrEnum):
@@ -38,6 +38,7 @@ class Wait(StrEnum):
 
 ENDED = frozenset({Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED})
 ACTIVE = frozenset({Phase.RUNNING, Phase.WAITING})
+_MOST_CHARACTERS = 8192
 SETTLED = frozenset({Phase.COMPLETED, Phase.FAILED, Phase.SKIPPED})
 
 
@@ -58,14 +59,19 @@ class Failure:
 
     @classmethod
     def from_proto(cls, error: common_pb2.Error) -> Failure:
-        """The failure that an agent reports; without a reason it is AGENT_ERROR."""
-        after = error.retry_after.ToTimedelta().total_seconds() if error.HasField("retry_after") else None
-        reason, message = error.reason or "AGENT_ERROR", error.message or "the agent gave no message"
-        return cls(error.code or 2, reason, message, dict(error.metadata), after)
+        """What an agent reports, cut to what a state can carry; without a reason it is AGENT_ERROR."""
+        after = error.retry_after.ToNanoseconds() / 1e9 if error.HasField("retry_after") else None
+        return cls(
+            error.code if 1 <= error.code <= 16 else 2,
+            error.reason[:128] or "AGENT_ERROR",
+            error.message[:_MOST_CHARACTERS] or "the agent gave no message",
+            {key[:128]: value[:1024] for key, value in list(error.metadata.items())[:64]},
+            None if after is None else max(0.0, after),
+        )
 
-    def error(self) -> PentadError:
-        """The error that this failure stands for."""
-        return error_for_code(self.code, self.reason, self.message, self.metadata, self.retry_after)
+    def proto(self) -> common_pb2.Error:
+        """The failure as it travels in messages."""
+        return to_proto(error_for_code(self.code, self.reason, self.message, self.metadata, self.retry_after))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,8 @@ class RunState:
     """The step that settled last."""
     notes: list[str] = field(default_factory=list)
     """What an adaptive run passed over while it chose its next agent."""
+    traceparent: str = ""
+    """The trace that the run belongs to."""
     inline_bytes: int = 0
     """Bytes of inputs and outputs kept inline; beyond a bound they become artifacts."""
 

@@ -1,0 +1,1 @@
+"""Where runs, workflows and artifacts are kept."""
