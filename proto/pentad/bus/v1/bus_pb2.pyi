@@ -147,18 +147,20 @@ class Credit(_message.Message):
     def __init__(self, messages: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("instance", "ack_wait", "max_message_bytes", "max_batch_messages", "max_attempts")
+    __slots__ = ("instance", "ack_wait", "max_message_bytes", "max_batch_messages", "max_attempts", "agent")
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     ACK_WAIT_FIELD_NUMBER: _ClassVar[int]
     MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_BATCH_MESSAGES_FIELD_NUMBER: _ClassVar[int]
     MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
     instance: str
     ack_wait: _duration_pb2.Duration
     max_message_bytes: int
     max_batch_messages: int
     max_attempts: int
-    def __init__(self, instance: _Optional[str] = ..., ack_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_message_bytes: _Optional[int] = ..., max_batch_messages: _Optional[int] = ..., max_attempts: _Optional[int] = ...) -> None: ...
+    agent: str
+    def __init__(self, instance: _Optional[str] = ..., ack_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_message_bytes: _Optional[int] = ..., max_batch_messages: _Optional[int] = ..., max_attempts: _Optional[int] = ..., agent: _Optional[str] = ...) -> None: ...
 
 class ClientBatch(_message.Message):
     __slots__ = ("publishes", "acks", "nacks", "progress", "credit")

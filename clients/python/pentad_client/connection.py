@@ -1,0 +1,425 @@
+"""An agent's line to the bus, which reconnects by itself for as long as it is open."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Literal, NamedTuple
+
+from pentad.bus.v1 import bus_pb2 as pb
+from pentad_client.channel import Stream
+from pentad_client.delivery import Delivery
+from pentad_client.errors import Code, DeadlineExceeded, PentadError, Unavailable, from_proto
+from pentad_client.link import Link
+from pentad_client.message import complete, new_message_id
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT_SECONDS = 0.05
+LONGEST_WAIT_SECONDS = 2.0
+GREETING_SECONDS = 10.0
+MOST_UNCONFIRMED = 8192
+"""Publishes under way before `publish` waits for room."""
+
+_LASTING = {
+    Code.UNAUTHENTICATED,
+    Code.PERMISSION_DENIED,
+    Code.INVALID_ARGUMENT,
+    Code.FAILED_PRECONDITION,
+    Code.NOT_FOUND,
+    Code.ALREADY_EXISTS,
+    Code.UNIMPLEMENTED,
+}
+
+_SCOPES = {"agent": pb.SUBSCRIPTION_SCOPE_AGENT, "instance": pb.SUBSCRIPTION_SCOPE_INSTANCE}
+
+Scope = Literal["agent", "instance"]
+
+
+class Subscription(NamedTuple):
+    """A topic pattern, a CEL filter ("" takes all), and who gets a copy: the agent, or this instance alone."""
+
+    pattern: str
+    filter: str = ""
+    scope: Scope = "agent"
+
+    def to_proto(self) -> pb.Subscribe:
+        """As the contract has it."""
+        return pb.Subscribe(pattern=self.pattern, filter=self.filter, scope=_SCOPES[self.scope])
+
+
+class Publication:
+    """A message on its way, until the bus has stored or refused it."""
+
+    __slots__ = ("future", "message", "refused", "seq", "settles", "size")
+
+    def __init__(self, message: pb.Message, settles: Delivery | None, future: asyncio.Future[None]) -> None:
+        self.message = message
+        self.settles = settles
+        self.future = future
+        self.size = message.ByteSize()
+        self.seq = 0
+        self.refused = False
+
+    def confirm(self) -> None:
+        """It is stored."""
+        if not self.future.done():
+            self.future.set_result(None)
+
+    def refuse(self, error: PentadError) -> None:
+        """It was not taken."""
+        self.refused = True
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Connection:
+    """Iterate over it for deliveries; publish on it. Made by `BusClient.connect`.
+
+    Whenever its stream is lost it connects again, as the same instance, and sends again what was not confirmed, with
+    the same ids, so that nothing is stored twice. Deliveries that were open on the lost stream are stale: their
+    messages come again. It ends for good by `close`, or by an error that trying again does not mend; that error is
+    raised by the iteration and by whatever is waiting.
+    """
+
+    def __init__(
+        self,
+        open_stream: Callable[[], Stream],
+        hello: pb.Hello,
+        subscriptions: Iterable[Subscription] = (),
+        *,
+        keep_trying: bool = False,
+    ) -> None:
+        self.agent = hello.agent
+        self.instance = hello.instance
+        """`agent/instance` is this connection's address, as the bus calls it; known once connected."""
+        self.waiting: deque[Publication] = deque()
+        """Not yet sent on the present link."""
+        self.on_stale: Callable[[int, PentadError], None] | None = None
+        """Called with the tag of an ack, nack or progress that came too late, and why."""
+        self._open_stream = open_stream
+        self._hello = hello
+        self._subscriptions = {(item.pattern, item.scope): item for item in subscriptions}
+        self._keep_trying = keep_trying
+        self._link: Link | None = None
+        self._connected = asyncio.Event()
+        self._failures = 0
+        self._deliveries: deque[Delivery] = deque()
+        self._news = asyncio.Event()
+        self._credit: pb.Credit | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+        self._answers: dict[tuple[str, int], list[asyncio.Future[None]]] = {}
+        self._replies: dict[str, asyncio.Future[pb.Message]] = {}
+        self._closing = False
+        self._error: PentadError | None = None
+        self._last_failure: PentadError | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    # ---------------------------------------------------------------------------------------------- life
+
+    async def start(self, timeout: float | None = None) -> Connection:
+        """Connects; returns when the bus has said welcome. Raises PentadError if it never will, or after `timeout`."""
+        self._task = asyncio.create_task(self._run(), name=f"bus connection of {self.agent or 'a client'}")
+        connected = asyncio.create_task(self._connected.wait())
+        try:
+            await asyncio.wait({self._task, connected}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            connected.cancel()
+        if self._link is None and self._error is None:
+            await self.close()
+            raise self._last_failure or DeadlineExceeded(
+                "CONNECT_TIMEOUT", f"the bus did not answer in {timeout} s"
+            )
+        if self._error is not None:
+            raise self._error
+        return self
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a stream at the moment."""
+        return self._link is not None
+
+    @property
+    def address(self) -> str:
+        """Where messages for this very instance go: `agent/instance`."""
+        return f"{self.agent}/{self.instance}"
+
+    async def drain(self) -> None:
+        """Takes nothing more, and returns when all that was delivered is settled and all published is confirmed."""
+        self.set_credit(0)
+        self._hello.credit.messages = 0
+        while self._error is None and (
+            self.waiting or (self._link and (self._link.open or not self._link.settled))
+        ):
+            await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        """Sends what is left and says goodbye. What is still open goes to another instance, or waits."""
+        if self._closing:
+            return
+        self._closing = True
+        link = self._link
+        if link is not None and self._error is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2.0):
+                    while not link.ended and (self.waiting or not link.settled):
+                        await asyncio.sleep(0.005)
+            link.send(pb.ConnectRequest(goodbye=pb.Goodbye(reason="closed")))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2.0):
+                    while not link.ended:
+                        await asyncio.sleep(0.005)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._end(Unavailable("CONNECTION_CLOSED", "this connection to the bus was closed"))
+
+    async def __aenter__(self) -> Connection:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _run(self) -> None:
+        while not self._closing:
+            try:
+                await self._connect_once()
+            except PentadError as error:
+                self._last_failure = error
+                if self._is_lasting(error):
+                    self._end(error)
+                    return
+                log.debug("the bus connection was lost: %s", error.reason)
+            except Exception as error:
+                log.exception("the bus connection failed")
+                self._last_failure = Unavailable("CONNECTION_LOST", f"the bus connection failed: {error!r}")
+            if not self._closing:
+                await asyncio.sleep(self._wait())
+
+    def _is_lasting(self, error: PentadError) -> bool:
+        if error.reason == "INSTANCE_TAKEN_OVER":
+            return True
+        return error.code in _LASTING and not self._keep_trying
+
+    def _wait(self) -> float:
+        """Full jitter: clients that lost the same bus do not come back all at once."""
+        longest = min(FIRST_WAIT_SECONDS * 2**self._failures, LONGEST_WAIT_SECONDS)
+        self._failures = min(self._failures + 1, 16)
+        return random.uniform(0, longest)
+
+    async def _connect_once(self) -> None:
+        link = Link(self, self._open_stream())
+        self._hello.instance = self.instance
+        del self._hello.subscriptions[:]
+        self._hello.subscriptions.extend(item.to_proto() for item in self._subscriptions.values())
+        try:
+            async with asyncio.timeout(GREETING_SECONDS):
+                await link.greet(self._hello)
+            self.agent, self.instance = link.welcome.agent, link.welcome.instance
+            self._failures = 0
+            self._link = link
+            self._connected.set()
+            await link.run()
+        except TimeoutError:
+            raise Unavailable("CONNECTION_LOST", "the bus did not say welcome in time") from None
+        finally:
+            self._lose(link)
+
+    def _lose(self, link: Link) -> None:
+        """Keeps what must be sent again; drops what will be delivered again."""
+        link.ended = True
+        link.cancel()
+        self._link = None
+        self._connected.clear()
+        again = [publication for publication in link.unconfirmed if not publication.future.done()]
+        self.waiting.extendleft(reversed(again))
+        link.unconfirmed.clear()
+        link.open.clear()
+        self._deliveries.clear()
+        for answers in self._answers.values():
+            for future in answers:
+                if not future.done():
+                    future.set_result(None)  # the next Hello asks for all of them
+        self._answers.clear()
+
+    def _end(self, error: PentadError) -> None:
+        self._error = self._error or error
+        for publication in self.waiting:
+            publication.refuse(self._error)
+        self.waiting.clear()
+        for future in self._replies.values():
+            if not future.done():
+                future.set_exception(self._error)
+        self._room.set()
+        self._news.set()
+
+    # ---------------------------------------------------------------------------------------------- publishing
+
+    def publish_soon(self, message: pb.Message, *, settles: Delivery | None = None) -> asyncio.Future[None]:
+        """Publishes with the next frame: a future that is done when the bus has stored it, or has a PentadError.
+
+        Costs no task; the caller bounds how much is under way. The message must not be changed until then.
+        """
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._error is not None or self._closing:
+            future.set_exception(
+                self._error or Unavailable("CONNECTION_CLOSED", "this connection was closed")
+            )
+            return future
+        self.waiting.append(Publication(complete(message), settles, future))
+        if self._link is not None:
+            self._link.wake()
+        return future
+
+    async def publish(self, message: pb.Message, *, settles: Delivery | None = None) -> None:
+        """Publishes, and returns when the bus has stored it. Raises PentadError if it refused.
+
+        Waits out a lost connection; cancelling it does not take the message back. `settles`: a delivery that is acked
+        in the same atomic step.
+        """
+        while self._under_way() >= MOST_UNCONFIRMED and self._error is None:
+            self._room.clear()
+            await self._room.wait()
+        await self.publish_soon(message, settles=settles)
+
+    def _under_way(self) -> int:
+        return len(self.waiting) + (len(self._link.unconfirmed) if self._link else 0)
+
+    async def request(self, message: pb.Message, timeout: float = 60.0) -> pb.Message:
+        """Publishes, and returns the first answer with the same correlation id, acked.
+
+        Raises DeadlineExceeded REPLY_TIMEOUT after `timeout` seconds, or PentadError if the message was refused.
+        Needs credit, and no iteration.
+        """
+        complete(message)
+        message.correlation_id = message.correlation_id or new_message_id()
+        message.reply_to = self.address
+        reply: asyncio.Future[pb.Message] = asyncio.get_running_loop().create_future()
+        self._replies[message.correlation_id] = reply
+        try:
+            async with asyncio.timeout(timeout):
+                await self.publish(message)
+                return await reply
+        except TimeoutError:
+            raise DeadlineExceeded(
+                "REPLY_TIMEOUT", f"no answer came in {timeout} s", correlation_id=message.correlation_id
+            ) from None
+        finally:
+            del self._replies[message.correlation_id]
+
+    # ---------------------------------------------------------------------------------------------- deliveries
+
+    def __aiter__(self) -> AsyncIterator[Delivery]:
+        return self
+
+    async def __anext__(self) -> Delivery:
+        """The next delivery. Ends when the connection is closed; raises the PentadError that ended it for good."""
+        while not self._deliveries:
+            if self._closing:
+                raise StopAsyncIteration
+            if self._error is not None:
+                raise self._error
+            self._news.clear()
+            await self._news.wait()
+        return self._deliveries.popleft()
+
+    def set_credit(self, messages: int, size: int = 0) -> None:
+        """How many deliveries, and bytes of them (0: no bound), may be open at a time."""
+        self._hello.credit.CopyFrom(pb.Credit(messages=messages, bytes=size))
+        self._credit = pb.Credit(messages=messages, bytes=size)
+        if self._link is not None:
+            self._link.wake()
+
+    async def subscribe(self, pattern: str, filter: str = "", scope: Scope = "agent") -> None:
+        """Subscribes to topics, for as long as the connection is open (scope `instance`) or for good (`agent`).
+
+        Raises InvalidArgument PATTERN_INVALID or FILTER_INVALID, FailedPrecondition SUBSCRIPTION_SCOPE.
+        """
+        wanted = Subscription(pattern, filter, scope)
+        key = (pattern, scope)
+        before = self._subscriptions.get(key)
+        self._subscriptions[key] = wanted
+        try:
+            await self._ask(pb.ConnectRequest(subscribe=wanted.to_proto()), pattern, scope)
+        except PentadError:
+            self._subscriptions.pop(key)
+            if before is not None:
+                self._subscriptions[key] = before
+            raise
+
+    async def unsubscribe(self, pattern: str, scope: Scope = "agent") -> None:
+        """Ends a subscription."""
+        self._subscriptions.pop((pattern, scope), None)
+        frame = pb.ConnectRequest(unsubscribe=pb.Unsubscribe(pattern=pattern, scope=_SCOPES[scope]))
+        await self._ask(frame, pattern, scope)
+
+    async def _ask(self, frame: pb.ConnectRequest, pattern: str, scope: Scope) -> None:
+        link = self._link
+        if link is None or link.ended:
+            return  # the next Hello says it
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._answers.setdefault((pattern, _SCOPES[scope]), []).append(future)
+        link.send(frame)
+        await future
+
+    # ---------------------------------------------------------------------------------------------- for its link
+
+    def take_credit(self) -> pb.Credit | None:
+        """New credit to tell the bus, once."""
+        credit, self._credit = self._credit, None
+        return credit
+
+    def arrived(self, deliveries: Sequence[Delivery]) -> None:
+        """Deliveries came: answers go to who waits for them, all else to the iteration."""
+        for delivery in deliveries:
+            reply = self._replies.get(delivery.message.correlation_id) if self._replies else None
+            if reply is not None and not reply.done():
+                reply.set_result(delivery.message)
+                delivery.link.ack(delivery.tag)
+            else:
+                self._deliveries.append(delivery)
+        self._news.set()
+
+    def confirmed(self) -> None:
+        """Publishes were confirmed: there is room for more."""
+        self._room.set()
+
+    def subscription_answered(self, result: pb.SubscribeResult) -> None:
+        """The bus answered a subscribe or unsubscribe."""
+        waiting = self._answers.get((result.pattern, result.scope))
+        if not waiting:
+            return
+        future = waiting.pop(0)
+        if future.done():
+            return
+        if result.HasField("error"):
+            future.set_exception(from_proto(result.error))
+        else:
+            future.set_result(None)
+
+    def went_stale(self, tag: int, error: PentadError) -> None:
+        """Something was said too late about a delivery."""
+        log.debug("delivery %s was stale: %s", tag, error.reason)
+        if self.on_stale is not None:
+            self.on_stale(tag, error)
+
+    def server_drains(self, link: Link) -> None:
+        """The bus goes away: what is being worked on is finished, what was not begun goes back, then to the next bus."""
+        for delivery in self._deliveries:
+            link.open.pop(delivery.tag, None)
+        self._deliveries.clear()
+        self._leaving = asyncio.create_task(self._leave(link))
+
+    async def _leave(self, link: Link) -> None:
+        while not link.ended and (link.open or not link.settled):
+            await asyncio.sleep(0.01)
+        if not link.ended:
+            link.send(pb.ConnectRequest(goodbye=pb.Goodbye(reason="drain")))

@@ -1,0 +1,211 @@
+"""One Connect stream of a connection: what is sent on it, what came on it. Lost, it is replaced by another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from pentad.bus.v1 import bus_pb2 as pb
+from pentad_client.channel import Stream
+from pentad_client.delivery import Delivery
+from pentad_client.errors import Unavailable, from_proto
+
+if TYPE_CHECKING:
+    from pentad_client.connection import Connection, Publication
+
+MOST_MESSAGES = 256
+MOST_BYTES = 256 * 1024
+NO_DELIVERY = 2**63
+"""A tag that is never given: a message that settles it is refused, unless it was stored before."""
+
+
+class Link:
+    """Belongs to one stream: its numbers and tags mean nothing on another."""
+
+    def __init__(self, connection: Connection, stream: Stream) -> None:
+        self.welcome = pb.Welcome()
+        self.open: dict[int, Delivery] = {}
+        self.unconfirmed: deque[Publication] = deque()
+        self.draining = False
+        self.ended = False
+        self._connection = connection
+        self._stream = stream
+        self._seq = 0
+        self._acks: list[int] = []
+        self._nacks: list[pb.Nack] = []
+        self._progress: list[int] = []
+        self._frames: deque[pb.ConnectRequest] = deque()
+        self._awake = asyncio.Event()
+
+    # ---------------------------------------------------------------------------------------------- deliveries
+
+    def is_open(self, tag: int) -> bool:
+        """Whether a delivery can still be settled."""
+        return tag in self.open and not self.ended
+
+    def ack(self, tag: int) -> bool:
+        """Acknowledges with the next frame; False if there is nothing to acknowledge any more."""
+        if not self._close(tag):
+            return False
+        self._acks.append(tag)
+        return True
+
+    def nack(self, tag: int, delay: float | None, reason: str, terminal: bool) -> bool:
+        """Gives back with the next frame; False if there is nothing to give back any more."""
+        if not self._close(tag):
+            return False
+        nack = pb.Nack(tag=tag, reason=reason[:1024], terminal=terminal)
+        if delay is not None:
+            nack.delay.FromNanoseconds(round(delay * 1e9))
+        self._nacks.append(nack)
+        return True
+
+    def progress(self, tag: int) -> bool:
+        """Extends with the next frame; False if there is nothing to extend any more."""
+        if not self.is_open(tag):
+            return False
+        self._progress.append(tag)
+        self.wake()
+        return True
+
+    def _close(self, tag: int) -> bool:
+        if self.ended or self.open.pop(tag, None) is None:
+            return False
+        self.wake()
+        return True
+
+    # ---------------------------------------------------------------------------------------------- the stream
+
+    def wake(self) -> None:
+        """There is something to send."""
+        self._awake.set()
+
+    def send(self, frame: pb.ConnectRequest) -> None:
+        """Queues a frame other than a batch."""
+        self._frames.append(frame)
+        self.wake()
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to say or to be confirmed."""
+        return not (self._acks or self._nacks or self._progress or self._frames or self.unconfirmed)
+
+    async def greet(self, hello: pb.Hello) -> None:
+        """Says hello, and waits for the welcome. Raises PentadError."""
+        await self._stream.write(pb.ConnectRequest(hello=hello))
+        frame = await self._stream.read()
+        if frame is None or frame.WhichOneof("frame") != "welcome":
+            raise Unavailable("CONNECTION_LOST", "the bus ended the stream before its welcome")
+        self.welcome = frame.welcome
+
+    async def run(self) -> None:
+        """Sends and receives until the stream ends. Raises PentadError if it ends with one."""
+        writer = asyncio.create_task(self._write())
+        reader = asyncio.create_task(self._read())
+        try:
+            await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (reader, writer):
+                if task.done():
+                    task.result()
+        finally:
+            self.ended = True
+            writer.cancel()
+            reader.cancel()
+            self._stream.cancel()
+            await asyncio.gather(writer, reader, return_exceptions=True)
+
+    def cancel(self) -> None:
+        """Ends the stream, if it has not ended."""
+        self._stream.cancel()
+
+    async def _write(self) -> None:
+        while True:
+            if self._frames:
+                frame = self._frames.popleft()
+                await self._stream.write(frame)
+                if frame.WhichOneof("frame") == "goodbye":
+                    await self._stream.done_writing()
+                    await asyncio.Event().wait()  # the reader sees the end
+            elif (batch := self._next_batch()) is not None:
+                await self._stream.write(pb.ConnectRequest(batch=batch))
+            else:
+                self._awake.clear()
+                await self._awake.wait()
+
+    def _next_batch(self) -> pb.ClientBatch | None:
+        batch = pb.ClientBatch()
+        self._fill(batch)
+        if self._acks:
+            batch.acks.extend(self._acks)
+            self._acks.clear()
+        if self._nacks:
+            batch.nacks.extend(self._nacks)
+            self._nacks.clear()
+        if self._progress:
+            batch.progress.extend(self._progress)
+            self._progress.clear()
+        if credit := self._connection.take_credit():
+            batch.credit.CopyFrom(credit)
+        filled = batch.publishes or batch.acks or batch.nacks or batch.progress or batch.HasField("credit")
+        return batch if filled else None
+
+    def _fill(self, batch: pb.ClientBatch) -> None:
+        waiting, add = self._connection.waiting, batch.publishes.add
+        size = 0
+        for _ in range(min(len(waiting), MOST_MESSAGES)):
+            publication = waiting[0]
+            delivery = publication.settles
+            if self.draining and delivery is None:
+                return  # the next link takes it
+            length = publication.size
+            if size and size + length > MOST_BYTES:
+                return
+            size += length
+            waiting.popleft()
+            self._seq += 1
+            publication.seq = self._seq
+            self.unconfirmed.append(publication)
+            if delivery is None:
+                add(seq=self._seq, message=publication.message)
+                continue
+            tag = delivery.tag if delivery.link is self else NO_DELIVERY
+            add(seq=self._seq, message=publication.message, settles=tag)
+
+    async def _read(self) -> None:
+        while (frame := await self._stream.read()) is not None:
+            kind = frame.WhichOneof("frame")
+            if kind == "batch":
+                self._take(frame.batch)
+            elif kind == "subscribe_result":
+                self._connection.subscription_answered(frame.subscribe_result)
+            elif kind == "drain":
+                self.draining = True
+                self._connection.server_drains(self)
+            elif kind == "goodbye":
+                return
+
+    def _take(self, batch: pb.ServerBatch) -> None:
+        if batch.deliveries:
+            arrived = [Delivery(self._connection, self, wire) for wire in batch.deliveries]
+            for delivery in arrived:
+                self.open[delivery.tag] = delivery
+            self._connection.arrived(arrived)
+        rejected = {item.seq: item.error for item in batch.rejections}
+        if rejected:
+            for publication in self.unconfirmed:
+                if publication.seq in rejected:
+                    publication.refuse(from_proto(rejected[publication.seq]))
+        for item in batch.stale:
+            self._connection.went_stale(item.tag, from_proto(item.error))
+        if batch.confirmed_up_to:
+            self._confirm(batch.confirmed_up_to)
+
+    def _confirm(self, seq: int) -> None:
+        unconfirmed = self.unconfirmed
+        while unconfirmed and unconfirmed[0].seq <= seq:
+            publication = unconfirmed.popleft()
+            if publication.settles is not None and not publication.refused:
+                self.open.pop(publication.settles.tag, None)
+            publication.confirm()
+        self._connection.confirmed()

@@ -1,0 +1,128 @@
+"""Messages: making them, and reading what is in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from pentad.bus.v1 import bus_pb2
+from pentad.common.v1 import common_pb2
+from pentad_client.envelope import current_envelope
+
+PRIORITIES = {
+    "low": bus_pb2.PRIORITY_LOW,
+    "normal": bus_pb2.PRIORITY_NORMAL,
+    "high": bus_pb2.PRIORITY_HIGH,
+    "critical": bus_pb2.PRIORITY_CRITICAL,
+}
+
+
+class MessageType(StrEnum):
+    """The well-known types. Any other text is a user's own."""
+
+    TASK = "pentad.task"
+    RESULT = "pentad.result"
+    PROGRESS = "pentad.progress"
+    CANCEL = "pentad.cancel"
+    EVENT = "pentad.event"
+    HANDOFF = "pentad.handoff"
+    ERROR = "pentad.error"
+
+
+def new_message_id() -> str:
+    """A UUIDv7 as text."""
+    random = int.from_bytes(os.urandom(10))
+    text = f"{time.time_ns() // 1_000_000:012x}7{random >> 64 & 0xFFF:03x}{random & (1 << 62) - 1 | 1 << 63:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def to_content(value: Any) -> common_pb2.Content:
+    """A value as Content: bytes as they are, str as text, a Content itself, a protobuf message in its encoding, all
+    else as JSON.
+    """
+    if isinstance(value, common_pb2.Content):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return common_pb2.Content(content_type="application/octet-stream", data=bytes(value))
+    if isinstance(value, str):
+        return common_pb2.Content(content_type="text/plain; charset=utf-8", data=value.encode())
+    if hasattr(value, "DESCRIPTOR") and hasattr(value, "SerializeToString"):
+        kind = f"application/protobuf; messageType={value.DESCRIPTOR.full_name}"
+        return common_pb2.Content(content_type=kind, data=value.SerializeToString())
+    data = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return common_pb2.Content(content_type="application/json", data=data.encode())
+
+
+def new_message(
+    type: str,
+    content: Any = None,
+    *,
+    recipient: str = "",
+    topic: str = "",
+    broadcast: bool = False,
+    priority: str = "normal",
+    durable: bool = True,
+    headers: Mapping[str, str] | None = None,
+    correlation_id: str = "",
+    reply_to: str = "",
+    run_id: str = "",
+    ttl: float | None = None,
+    delay: float | None = None,
+    message_id: str = "",
+) -> bus_pb2.Message:
+    """A message to one of `recipient`, `topic` and `broadcast`. Times in seconds; `content` as in `to_content`."""
+    message = bus_pb2.Message(
+        id=message_id or new_message_id(),
+        type=type,
+        priority=PRIORITIES[priority],
+        durability=bus_pb2.DURABILITY_DURABLE if durable else bus_pb2.DURABILITY_BEST_EFFORT,
+        headers=headers or {},
+        correlation_id=correlation_id,
+        reply_to=reply_to,
+        run_id=run_id,
+    )
+    if content is not None:
+        message.payload.CopyFrom(to_content(content))
+    if recipient:
+        message.recipient = recipient
+    elif topic:
+        message.topic = topic
+    elif broadcast:
+        message.broadcast.SetInParent()
+    if ttl is not None:
+        message.ttl.FromNanoseconds(round(ttl * 1e9))
+    if delay is not None:
+        message.delay.FromNanoseconds(round(delay * 1e9))
+    return message
+
+
+def answer_to(message: bus_pb2.Message, type: str, content: Any = None, **fields: Any) -> bus_pb2.Message:
+    """A message to whoever `message` wants answered, with its correlation id, run and trace, one hop further.
+
+    `fields` as in `new_message`.
+    """
+    fields.setdefault("recipient", message.reply_to or message.sender)
+    fields.setdefault("correlation_id", message.correlation_id or message.id)
+    fields.setdefault("run_id", message.run_id)
+    answer = new_message(type, content, **fields)
+    answer.traceparent = message.traceparent
+    answer.hops = message.hops + 1
+    return answer
+
+
+def complete(message: bus_pb2.Message) -> bus_pb2.Message:
+    """The message with an id, and with the run, trace and hops of the envelope where it has none of its own."""
+    if not message.id:
+        message.id = new_message_id()
+    envelope = current_envelope()
+    if envelope.run_id and not message.run_id:
+        message.run_id = envelope.run_id
+    if envelope.traceparent and not message.traceparent:
+        message.traceparent = envelope.traceparent
+    if envelope.hops > message.hops:
+        message.hops = envelope.hops
+    return message

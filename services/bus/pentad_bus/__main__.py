@@ -1,0 +1,40 @@
+"""`python -m pentad_bus`: the bus, until SIGTERM."""
+
+from __future__ import annotations
+
+from pentad_bus.bus import Bus
+from pentad_bus.metrics import BusCollector
+from pentad_bus.servicer import BusServicer, register
+from pentad_bus.settings import BusSettings
+from pentad_bus.store.sql import SqlJournal
+from pentad_common.db import Database
+from pentad_common.server import Server, run_service
+from pentad_common.settings import load_settings
+
+
+async def main() -> None:
+    """Wires the bus to its journal and serves it."""
+    settings = load_settings(BusSettings)
+    database = Database(settings.database_url, settings.database_pool_size)
+    journal = SqlJournal(
+        settings.journal_url or settings.database_url, full_sync=settings.journal_sync == "full"
+    )
+    bus = Bus(
+        journal,
+        settings.limits(),
+        keep_messages=settings.bus_history_max_messages,
+        sweep_every=settings.bus_sweep_seconds,
+    )
+    BusCollector(bus).register()
+    server = Server(settings, "bus", database)
+    server.add(register, BusServicer(bus), hand_checked=["Connect"])
+    await bus.start()
+    try:
+        await server.run(on_drain=lambda: bus.drain(settings.drain_seconds * 0.8))
+    finally:
+        await bus.close()
+        database.close()
+
+
+if __name__ == "__main__":
+    run_service(main)

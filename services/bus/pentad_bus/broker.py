@@ -1,0 +1,413 @@
+"""The broker: connections, publishes and time, on one event loop, in plain Python.
+
+It stores nothing itself: what must not be lost is written to a `Ledger`, and goes on once that says it is stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+
+from pentad_bus.clock import Clock, SystemClock
+from pentad_bus.counters import Counters
+from pentad_bus.dedup import DedupWindow
+from pentad_bus.entry import Entry
+from pentad_bus.inbox import Inbox, Subscription
+from pentad_bus.ledger import Commit, Done, Ledger, nothing
+from pentad_bus.limits import Limits
+from pentad_bus.publisher import Origin, Publisher, stamp
+from pentad_bus.session import Session
+from pentad_bus.settlement import EXPIRED, Settlement
+from pentad_bus.store.journal import DeadRow, InboxRow, Recovered, WaitingRow
+from pentad_bus.tenant import Tenant
+from pentad_bus.topics import check_pattern
+from pentad_common.errors import Aborted, FailedPrecondition, InvalidArgument, PentadError, Unavailable
+from pentad_common.ids import new_id
+
+_INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A subscription that a client asks for. `shared`: scope AGENT."""
+
+    pattern: str
+    filter: str = ""
+    shared: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who connects or publishes. `is_agent` is False for a caller that acts as no agent, named `client.<key id>`."""
+
+    tenant_id: str
+    name: str
+    is_agent: bool = True
+
+
+class Broker:
+    """Everything that is waiting, and everyone who waits for it."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        ledger: Ledger,
+        clock: Clock | None = None,
+        counters: Counters | None = None,
+    ) -> None:
+        self.limits = limits
+        self.clock = clock or SystemClock()
+        self.counters = counters or Counters()
+        self.settlement = Settlement(limits, ledger, self.clock, self.counters)
+        self.publisher = Publisher(self.settlement)
+        self.tenants: dict[str, Tenant] = {}
+        self.stored_seq = 0
+        """Everything up to here is stored, or never will be."""
+        self.on_stored: Callable[[], None] = lambda: None
+        self._ledger = ledger
+        self._last_inbox_id = 0
+
+    # ---------------------------------------------------------------------------------------------- recovery
+
+    def restore(self, found: Recovered) -> int:
+        """Puts back what the journal holds; how many messages wait."""
+        self.publisher.last_seq = self.stored_seq = found.last_seq
+        self._last_inbox_id = found.last_inbox_id
+        inboxes: dict[int, Inbox] = {}
+        for row in found.inboxes:
+            inbox = Inbox(row.id, row.tenant_id, row.name)
+            inboxes[row.id] = self.tenant(row.tenant_id).add(inbox, row.subscriptions)
+            if inbox.instance:
+                self._linger(inbox)
+        for tenant_id, message_id in found.recent:
+            self.tenant(tenant_id).dedup.add(message_id)
+        for waiting in found.waiting:
+            entry = waiting.entry(inboxes.get(waiting.inbox_id) or _gone(waiting))
+            entry.inbox.admit(len(entry.body))
+            self.settlement.arrive(entry)
+        return len(found.waiting)
+
+    def tenant(self, tenant_id: str) -> Tenant:
+        """The tenant's part of the bus."""
+        tenant = self.tenants.get(tenant_id)
+        if tenant is None:
+            dedup = DedupWindow(self.limits.dedup_window, self.limits.dedup_max_ids, self.clock.steady())
+            tenant = self.tenants[tenant_id] = Tenant(tenant_id, dedup)
+        return tenant
+
+    def origin(self, caller: Caller) -> Origin:
+        """The caller as a sender."""
+        return Origin(self.tenant(caller.tenant_id), caller.name)
+
+    # ---------------------------------------------------------------------------------------------- connections
+
+    def connect(
+        self,
+        caller: Caller,
+        instance: str,
+        take_inbox: bool,
+        wishes: Iterable[Wish],
+        wake: Callable[[], None],
+    ) -> Session:
+        """A connection without credit; that of the same instance, if there is one, ends.
+
+        Raises InvalidArgument INSTANCE_INVALID, PATTERN_INVALID, FILTER_INVALID; FailedPrecondition.
+        """
+        instance = instance or new_id()[-12:]
+        if not _INSTANCE.fullmatch(instance):
+            raise InvalidArgument(
+                "INSTANCE_INVALID",
+                f"{instance!r} is not an instance name: letters, digits, '.', '_' and '-', at most 63",
+                violations=[("hello.instance", "must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}")],
+            )
+        wishes = list(wishes)
+        for wish in wishes:
+            self._check_wish(caller, wish)
+        tenant = self.tenant(caller.tenant_id)
+        earlier = tenant.sessions.get((caller.name, instance))
+        if earlier is not None:
+            self.end(earlier, _taken_over(caller.name, instance))
+        session = Session(Origin(tenant, caller.name), caller.name, instance, self.settlement, wake)
+        tenant.sessions[caller.name, instance] = session
+        session.own = self._inbox(tenant, f"{caller.name}/{instance}")
+        session.inboxes.append(session.own)
+        if take_inbox and caller.is_agent:
+            session.inboxes.append(self._inbox(tenant, caller.name))
+        for inbox in session.inboxes:
+            inbox.consumers.append(session)
+        for wish in wishes:
+            self.subscribe(session, caller, wish)
+        return session
+
+    def end(self, session: Session, error: PentadError | None, *, meant: bool = False) -> None:
+        """Ends a connection; what is open to it goes on at once. `error`: what its client is told, if anything."""
+        if session.ended is not None:
+            return
+        session.ended = error or Unavailable("CONNECTION_ENDED", "the connection has ended")
+        session.meant = meant
+        tenant = session.origin.tenant
+        if tenant.sessions.get((session.agent, session.instance)) is session:
+            del tenant.sessions[session.agent, session.instance]
+        for inbox in session.inboxes:
+            inbox.consumers.remove(session)
+        session.release_all()
+        self._leave(tenant, session)
+        for inbox in session.inboxes:
+            inbox.wake()
+        session.wake()
+
+    def _leave(self, tenant: Tenant, session: Session) -> None:
+        """What was for this connection alone goes with it."""
+        own = session.own
+        if own is None:
+            return
+        for pattern in list(own.subscriptions):
+            tenant.unsubscribe(own, pattern)
+        for entry in own.ready.drain():
+            if entry.subscription and not entry.stored:
+                self.settlement.drop(entry)
+            else:
+                own.ready.push(entry)
+        if session.meant and not own.messages:
+            self._retire(own)
+        else:
+            self._linger(own)
+
+    def _linger(self, inbox: Inbox) -> None:
+        due = self.clock.wall() + self.limits.instance_linger
+        inbox.left = due
+        self.settlement.schedule.at(due, lambda: self._retire(inbox) if inbox.left == due else None)
+
+    def _retire(self, inbox: Inbox) -> None:
+        """Removes the inbox of an instance that is gone; what is left in it goes to the dead letters."""
+        if inbox.consumers or inbox.closed:
+            return
+        self.tenant(inbox.tenant_id).remove(inbox)
+        for entry in [*inbox.ready.drain(), *inbox.delayed]:
+            self.settlement.bury(entry, EXPIRED, "the instance is gone")
+        inbox.delayed.clear()
+        self._ledger.later.removed.append(inbox.id)
+        self._ledger.hurry()
+
+    def _inbox(self, tenant: Tenant, name: str) -> Inbox:
+        inbox = tenant.inboxes.get(name)
+        if inbox is None:
+            self._last_inbox_id += 1
+            inbox = tenant.add(Inbox(self._last_inbox_id, tenant.id, name), [])
+            self._save(inbox)
+        return inbox
+
+    def _save(self, inbox: Inbox) -> None:
+        shared = [(item.pattern, item.filter) for item in inbox.subscriptions.values() if item.shared]
+        self._ledger.later.inboxes.append(InboxRow(inbox.id, inbox.tenant_id, inbox.name, shared))
+        self._ledger.hurry()
+
+    # ---------------------------------------------------------------------------------------------- subscriptions
+
+    def subscribe(self, session: Session, caller: Caller, wish: Wish) -> None:
+        """Adds a subscription. Raises InvalidArgument PATTERN_INVALID, FILTER_INVALID; FailedPrecondition."""
+        self._check_wish(caller, wish)
+        inbox = self._subscriber(session, wish)
+        known = inbox.subscriptions.get(wish.pattern)
+        if known is not None and known.filter == wish.filter:
+            return
+        session.origin.tenant.subscribe(Subscription(wish.pattern, wish.filter, inbox, shared=wish.shared))
+        if wish.shared:
+            self._save(inbox)
+
+    def unsubscribe(self, session: Session, wish: Wish) -> None:
+        """Ends a subscription; what it brought stays. Ending what is not there does nothing."""
+        tenant = session.origin.tenant
+        inbox = tenant.inboxes.get(session.agent) if wish.shared else session.own
+        if inbox is not None and tenant.unsubscribe(inbox, wish.pattern) and wish.shared:
+            self._save(inbox)
+
+    def _subscriber(self, session: Session, wish: Wish) -> Inbox:
+        if wish.shared:
+            return self._inbox(session.origin.tenant, session.agent)
+        assert session.own is not None
+        return session.own
+
+    def _check_wish(self, caller: Caller, wish: Wish) -> None:
+        check_pattern(wish.pattern)
+        if wish.shared and not caller.is_agent:
+            raise FailedPrecondition(
+                "SUBSCRIPTION_SCOPE",
+                "only an agent has an inbox for subscriptions of scope AGENT; use SUBSCRIPTION_SCOPE_INSTANCE",
+                pattern=wish.pattern,
+            )
+        Subscription(wish.pattern, wish.filter, _NOWHERE, shared=wish.shared)
+
+    # ---------------------------------------------------------------------------------------------- publishing
+
+    def publish_batch(self, session: Session, items: Iterable[tuple[int, bytes, int]]) -> None:
+        """Takes a frame's publishes (seq, encoded message, tag that it settles or 0); each is confirmed or rejected."""
+        now = self.clock.wall()
+        origin = session.origin
+        mark = stamp(origin.name, now)
+        commit = Commit()
+        seqs: list[int] = []
+        aside: list[tuple[int, Entry]] = []
+        seq = session.confirmed
+        for seq, body, tag in items:
+            settle = partial(session.settleable, tag) if tag else None
+            try:
+                _, settled = self.publisher.admit(commit, origin, body, now, mark, settle)
+            except PentadError as error:
+                self.counters.rejected[error.reason] += 1
+                session.rejections.append((seq, error))
+                continue
+            seqs.append(seq)
+            if settled is not None:
+                session.set_aside(tag)
+                aside.append((tag, settled))
+                if settled.stored:
+                    commit.changes.settled.append((settled.seq, settled.inbox.id))
+
+        def done(error: PentadError | None) -> None:
+            for tag, entry in aside:
+                if error is None:
+                    self.settlement.settled_by_commit(entry)
+                else:
+                    session.reopen(tag, entry)
+            if error is not None:
+                session.rejections += [(number, error) for number in seqs]
+            session.confirmed = seq
+            session.wake()
+
+        session.outstanding += 1
+        self._submit(commit, origin.tenant, self._counted(session, done), at_once=session.outstanding == 1)
+
+    def _counted(self, session: Session, done: Done) -> Done:
+        def counted(error: PentadError | None) -> None:
+            session.outstanding -= 1
+            done(error)
+
+        return counted
+
+    def publish(self, origin: Origin, body: bytes, done: Done) -> tuple[str, bool]:
+        """Takes one message: its id, and whether it is a duplicate. `done` is called when it is stored. Raises as `admit`."""
+        commit = Commit()
+        now = self.clock.wall()
+        message_id, _ = self.publisher.admit(commit, origin, body, now, stamp(origin.name, now))
+        self._submit(commit, origin.tenant, done, at_once=True)
+        return message_id, not message_id
+
+    def redrive(self, letters: Iterable[tuple[DeadRow, Inbox]]) -> None:
+        """Puts dead letters back into inboxes, as new messages of the same id that were never delivered."""
+        now = self.clock.wall()
+        commit = Commit()
+        tenant: Tenant | None = None
+        for letter, inbox in letters:
+            tenant = self.tenant(letter.tenant_id)
+            self.publisher.readmit(commit, letter, inbox, now)
+        if tenant is not None:
+            self._submit(commit, tenant, nothing, at_once=False)
+
+    def _submit(self, commit: Commit, tenant: Tenant, done: Done, *, at_once: bool) -> None:
+        last_seq = self.publisher.last_seq
+
+        def stored(error: PentadError | None) -> None:
+            if error is None:
+                self._deliver(commit.fresh)
+            else:
+                self._withdraw(commit, tenant)
+            done(error)
+
+        def committed(error: PentadError | None) -> None:
+            self.stored_seq = last_seq
+            stored(error)
+            if commit.changes.messages:
+                self.on_stored()
+
+        if at_once and not commit.behind and not commit.changes:
+            stored(None)
+        else:
+            commit.done = committed
+            self._ledger.submit(commit)
+
+    def _deliver(self, entries: Iterable[Entry]) -> None:
+        arrive = self.settlement.arrive
+        touched: Inbox | None = None
+        for entry in entries:
+            arrive(entry)
+            if entry.inbox is not touched:
+                if touched is not None:
+                    touched.wake()
+                touched = entry.inbox
+        if touched is not None:
+            touched.wake()
+
+    def _withdraw(self, commit: Commit, tenant: Tenant) -> None:
+        tenant.dedup.forget(commit.ids)
+        for entry in commit.fresh:
+            entry.inbox.release(len(entry.body))
+
+    # ---------------------------------------------------------------------------------------------- time
+
+    def next_due(self) -> float | None:
+        """When something is scheduled next, in epoch seconds."""
+        times = (self.settlement.schedule.next_due(), self.settlement.expiry.next_due())
+        return min((time for time in times if time is not None), default=None)
+
+    def tick(self) -> None:
+        """Does what time asks for. Call it a few times a second, and when `next_due` comes."""
+        now = self.clock.wall()
+        self.settlement.schedule.run(now)
+        self.settlement.expire(now)
+        steady = self.clock.steady()
+        for tenant in self.tenants.values():
+            tenant.dedup.advance(steady)
+            for session in list(tenant.sessions.values()):
+                session.run_out(steady)
+
+    def expire_older(self, taken_before: float) -> None:
+        """Gives up what has waited since before `taken_before`."""
+        for inbox in self.inboxes():
+            self.settlement.expire_older(inbox, taken_before)
+
+    def oldest_waiting(self) -> int:
+        """The lowest seq that is still needed."""
+        seqs = [self.stored_seq + 1]
+        for inbox in self.inboxes():
+            seqs += [entry.seq for entry in chain(inbox.ready.heads(), inbox.delayed)]
+        for session in self.sessions():
+            seqs += [entry.seq for entry in session.open.values()]
+        return min(seqs)
+
+    def inboxes(self) -> list[Inbox]:
+        """All of them, of all tenants."""
+        return [inbox for tenant in self.tenants.values() for inbox in tenant.inboxes.values()]
+
+    def sessions(self) -> list[Session]:
+        """All connections, of all tenants."""
+        return [session for tenant in self.tenants.values() for session in tenant.sessions.values()]
+
+    def drain(self) -> None:
+        """Nothing is delivered from now on; acks and publishes still count."""
+        for session in self.sessions():
+            session.draining = True
+            session.wake()
+
+
+_NOWHERE = Inbox(0, "", "")
+
+
+def _gone(waiting: WaitingRow) -> Inbox:
+    """Stands for an inbox that was removed while a message for it was being stored."""
+    inbox = Inbox(waiting.inbox_id, waiting.tenant_id, "")
+    inbox.closed = True
+    return inbox
+
+
+def _taken_over(agent: str, instance: str) -> Aborted:
+    return Aborted(
+        "INSTANCE_TAKEN_OVER",
+        f"another connection of {agent}/{instance} is there now, and this one has ended; give each process an instance "
+        "name of its own",
+        agent=agent,
+        instance=instance,
+    )

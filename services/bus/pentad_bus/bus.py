@@ -1,0 +1,137 @@
+"""The bus as it runs: the broker, its journal, and what happens by the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+
+from pentad_bus.broker import Broker
+from pentad_bus.counters import Counters
+from pentad_bus.group_commit import GroupCommit
+from pentad_bus.limits import Limits
+from pentad_bus.store.journal import Journal
+from pentad_common.errors import PentadError, Unavailable
+from pentad_common.telemetry import get_logger
+
+log = get_logger(__name__)
+
+_TICK = 0.25
+_SWEEP_ROWS = 2000
+_SWEEP_PAUSE = 0.05
+
+Result = TypeVar("Result")
+
+
+class Bus:
+    """Start it within an event loop, and close it there."""
+
+    def __init__(self, journal: Journal, limits: Limits, *, keep_messages: int, sweep_every: float) -> None:
+        self.journal = journal
+        self.counters = Counters()
+        self.ledger = GroupCommit(journal, self.counters)
+        self.broker = Broker(limits, self.ledger, counters=self.counters)
+        self.draining: float | None = None
+        """When the process ends, in epoch seconds, once that is known."""
+        self._keep_messages = keep_messages
+        self._sweep_every = sweep_every
+        self._readers = ThreadPoolExecutor(4, thread_name_prefix="history")
+        self._sooner = asyncio.Event()
+        self._news: asyncio.Future[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Takes the journal and puts back what waits in it. Raises StartupError."""
+        started = time.perf_counter()
+        await self.ledger.call(self.journal.open)
+        since = self.broker.clock.wall() - self.broker.limits.dedup_window
+        found = await self.ledger.call(self.journal.recover, since)
+        self.ledger.start()
+        waiting = self.broker.restore(found)
+        self.broker.settlement.schedule.on_earlier = lambda _due: self._sooner.set()
+        self.broker.on_stored = self._announce
+        self._tasks = [asyncio.create_task(self._keep_time()), asyncio.create_task(self._keep_sweeping())]
+        seconds = round(time.perf_counter() - started, 3)
+        log.info("recovered", waiting=waiting, inboxes=len(found.inboxes), seconds=seconds)
+
+    async def close(self) -> None:
+        """Stores what is left and gives the journal up."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.ledger.close()
+        self._readers.shutdown(wait=True)
+        await asyncio.to_thread(self.journal.close)
+
+    async def drain(self, seconds: float) -> None:
+        """Tells every client to finish and connect elsewhere, and waits until they have, at most `seconds`."""
+        self.draining = self.broker.clock.wall() + seconds
+        self.broker.drain()
+        until = time.monotonic() + seconds
+        while self.broker.sessions() and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+
+    def check_open(self) -> None:
+        """Raises Unavailable SERVER_DRAINING if nobody may connect any more."""
+        if self.draining is not None:
+            raise Unavailable("SERVER_DRAINING", "this bus is going away; connect again", retry_after=0.2)
+
+    async def read(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """Runs a reading method of the journal in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
+
+    # ---------------------------------------------------------------------------------------------- tails
+
+    def _announce(self) -> None:
+        news, self._news = self._news, None
+        if news is not None and not news.done():
+            news.set_result(None)
+
+    async def stored_after(self, seq: int) -> int:
+        """Waits until a message after `seq` is stored; the last stored seq."""
+        while self.broker.stored_seq <= seq:
+            if self._news is None:
+                self._news = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._news)  # others wait for the same one
+        return self.broker.stored_seq
+
+    # ---------------------------------------------------------------------------------------------- time
+
+    async def _keep_time(self) -> None:
+        while True:
+            due = self.broker.next_due()
+            wait = _TICK if due is None else min(_TICK, max(0.0, due - self.broker.clock.wall()))
+            self._sooner.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._sooner.wait()
+            try:
+                self.broker.tick()
+            except Exception:
+                log.exception("a scheduled action failed")
+
+    async def _keep_sweeping(self) -> None:
+        while True:
+            await asyncio.sleep(self._sweep_every)
+            try:
+                await self.sweep()
+            except PentadError as error:
+                log.warning("the history could not be swept", reason=error.reason)
+
+    async def sweep(self) -> int:
+        """Deletes history that is too old or too much; how many messages."""
+        before = self.broker.clock.wall() - self.broker.limits.history
+        self.broker.expire_older(before)
+        swept = 0
+        while True:
+            floor = self.broker.oldest_waiting()
+            count = await self.ledger.call(
+                self.journal.sweep, before, self._keep_messages, floor, _SWEEP_ROWS
+            )
+            swept += count
+            if count == 0:
+                return swept
+            await asyncio.sleep(_SWEEP_PAUSE)

@@ -1,0 +1,147 @@
+"""Group commit: whatever was handed in while the last commit ran is the next one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from pentad_bus.counters import Counters
+from pentad_bus.ledger import Commit
+from pentad_bus.store.journal import Changes, Journal
+from pentad_common.errors import PentadError, Unavailable
+from pentad_common.telemetry import get_logger
+
+log = get_logger(__name__)
+
+PATIENCE = 0.01
+"""Seconds that what nobody waits for waits for company."""
+RETRY = 0.5
+"""Seconds until it is tried again after the journal failed."""
+MOST_MESSAGES = 8192
+
+Result = TypeVar("Result")
+
+
+class GroupCommit:
+    """The broker's `Ledger`: one thread writes to the journal, a transaction at a time, in order."""
+
+    def __init__(self, journal: Journal, counters: Counters) -> None:
+        self.later = Changes()
+        self._journal = journal
+        self._counters = counters
+        self._queue: list[Commit] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._wanted = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._failing = False
+
+    def start(self) -> None:
+        """Begins to write; needs a running event loop."""
+        self._task = asyncio.create_task(self._run(), name="journal")
+
+    async def close(self) -> None:
+        """Stores what is left, then stops."""
+        if self._task is not None:
+            try:
+                await self.flushed()
+            except PentadError as error:
+                log.error("the journal could not be completed", reason=error.reason)
+            self._task.cancel()
+        self._thread.shutdown(wait=True)
+
+    def submit(self, commit: Commit) -> None:
+        """Stores a commit with the next group."""
+        self._queue.append(commit)
+        self._wanted.set()
+
+    def hurry(self) -> None:
+        """Sees to it that `later` is stored within PATIENCE."""
+        if self._timer is None and not self._wanted.is_set():
+            self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._wanted.set)
+
+    async def flushed(self) -> None:
+        """Waits until all that was handed in so far is stored. Raises PentadError if it cannot be."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.submit(Commit(done=lambda error: _resolve(done, error)))
+        await done
+
+    async def call(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """Runs another writing method of the journal, between two groups."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+
+    async def _run(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            while self._queue or self.later:
+                await self._write_group()
+                if self._failing and not self._queue:
+                    self._timer = asyncio.get_running_loop().call_later(RETRY, self._wanted.set)
+                    break
+
+    async def _write_group(self) -> None:
+        commits, later = self._take()
+        group = Changes()
+        group.extend(later)
+        for commit in commits:
+            group.extend(commit.changes)
+        try:
+            if group:
+                await self.call(self._journal.write, group)
+                self._counters.commits += 1
+        except Exception as error:
+            self._fail(commits, later, error)
+            return
+        if self._failing:
+            log.info("the journal works again")
+        self._failing = False
+        for commit in commits:
+            commit.done(None)
+
+    def _take(self) -> tuple[list[Commit], Changes]:
+        count = messages = 0
+        for commit in self._queue:
+            count += 1
+            messages += len(commit.changes.messages)
+            if messages >= MOST_MESSAGES:
+                break
+        commits, self._queue = self._queue[:count], self._queue[count:]
+        later, self.later = self.later, Changes()
+        return commits, later
+
+    def _fail(self, commits: list[Commit], later: Changes, error: Exception) -> None:
+        """Refuses the commits, those still queued too: one of them may be a duplicate of one that failed."""
+        later.extend(self.later)
+        self.later = later
+        commits = commits + self._queue
+        self._queue = []
+        self._counters.failed_commits += 1
+        if not self._failing:
+            log.error("the journal cannot be written", exc_info=error)
+        self._failing = True
+        refusal = error if isinstance(error, PentadError) else _unavailable()
+        for commit in commits:
+            commit.done(refusal)
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable(
+        "JOURNAL_UNAVAILABLE",
+        "the bus cannot store messages at the moment; its log has the details",
+        retry_after=1.0,
+    )
+
+
+def _resolve(done: asyncio.Future[None], error: PentadError | None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)

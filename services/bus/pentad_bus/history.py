@@ -1,0 +1,163 @@
+"""What was sent, what was given up on, how full inboxes are: the bus's unary side."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from pentad_bus.bus import Bus
+from pentad_bus.inbox import Inbox
+from pentad_bus.store.journal import DeadRow, HistoryFilter, HistoryRow
+from pentad_common.cursor import cut_page, decode_cursor, encode_cursor
+from pentad_common.errors import InvalidArgument, OutOfRange
+
+MESSAGES = "bus.messages"
+_DEAD = "bus.dead_letters"
+_TAIL_PAGE = 500
+_REDRIVE_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """One inbox. `oldest_age` in seconds."""
+
+    recipient: str
+    queued: int
+    in_flight: int
+    delayed: int
+    size: int
+    oldest_age: float
+    consumers: int
+    dead_letters: int
+    dropped: int
+
+
+class History:
+    """Reads the journal for one tenant at a time."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._journal = bus.journal
+
+    async def messages(
+        self, tenant: str, wanted: HistoryFilter, size: int, page_token: str
+    ) -> tuple[list[HistoryRow], str]:
+        """A page, newest first, and the token of the next one ("" on the last). Raises InvalidArgument CURSOR_INVALID."""
+        before = _seq(page_token) if page_token else self._bus.broker.stored_seq + 1
+        rows = await self._bus.read(self._journal.history, tenant, wanted, before, size + 1)
+        page, last = cut_page(rows, size)
+        return page, cursor(last.seq) if last else ""
+
+    async def tail(
+        self, tenant: str, wanted: HistoryFilter, after: str, from_start: bool
+    ) -> AsyncIterator[HistoryRow]:
+        """Messages as they are stored, after a cursor. Raises OutOfRange CURSOR_EXPIRED, InvalidArgument CURSOR_INVALID."""
+        broker = self._bus.broker
+        if after:
+            seq = _seq(after)
+            await self._check_kept(seq)
+        else:
+            seq = 0 if from_start else broker.stored_seq
+        while True:
+            upto = await self._bus.stored_after(seq)
+            while seq < upto:
+                rows = await self._bus.read(self._journal.after, tenant, wanted, seq, upto, _TAIL_PAGE)
+                for row in rows:
+                    yield row
+                seq = rows[-1].seq if len(rows) == _TAIL_PAGE else upto
+
+    async def _check_kept(self, seq: int) -> None:
+        oldest = await self._bus.read(self._journal.oldest_seq)
+        first = oldest if oldest is not None else self._bus.broker.stored_seq + 1
+        if seq + 1 < first:
+            raise OutOfRange(
+                "CURSOR_EXPIRED",
+                "the messages after this cursor are no longer kept; start again at the oldest one",
+                oldest_cursor=cursor(first - 1),
+            )
+
+    async def dead_letters(
+        self, tenant: str, recipient: str, size: int, page_token: str
+    ) -> tuple[list[DeadRow], str]:
+        """A page, newest first, and the token of the next one. Raises InvalidArgument CURSOR_INVALID."""
+        before = _dead_position(page_token) if page_token else None
+        await self._bus.ledger.flushed()
+        rows = await self._bus.read(self._journal.dead_letters, tenant, recipient, before, size + 1)
+        page, last = cut_page(rows, size)
+        return page, encode_cursor(_DEAD, last.dead_time, last.id) if last else ""
+
+    async def redrive(self, tenant: str, ids: Sequence[str], recipient: str) -> int:
+        """Puts dead letters back into their inboxes; how many. What has no inbox any more stays.
+
+        Raises InvalidArgument NOTHING_TO_REDRIVE if neither ids nor recipient are given.
+        """
+        if not ids and not recipient:
+            raise InvalidArgument(
+                "NOTHING_TO_REDRIVE",
+                "say which: dead_letter_ids, or the recipient whose dead letters are all put back",
+                violations=[("dead_letter_ids", "ids or a recipient are required")],
+            )
+        await self._bus.ledger.flushed()
+        if ids:
+            return await self._put_back(await self._bus.read(self._journal.dead_by_id, tenant, ids))
+        count, before = 0, None
+        while rows := await self._bus.read(
+            self._journal.dead_letters, tenant, recipient, before, _REDRIVE_PAGE
+        ):
+            before = (rows[-1].dead_time, rows[-1].id)
+            count += await self._put_back(list(reversed(rows)))
+        return count
+
+    async def _put_back(self, rows: Sequence[DeadRow]) -> int:
+        broker = self._bus.broker
+        inboxes = broker.tenant(rows[0].tenant_id).inboxes if rows else {}
+        found = [(row, inboxes[row.recipient]) for row in rows if row.recipient in inboxes]
+        broker.redrive(found)
+        await self._bus.ledger.flushed()
+        return len(found)
+
+    async def queues(self, tenant: str, agent: str) -> list[QueueState]:
+        """The inboxes of an agent and its instances, or all; by name."""
+        dead = await self._bus.read(self._journal.dead_counts, tenant)
+        now = self._bus.broker.clock.wall()
+        inboxes = self._bus.broker.tenant(tenant).inboxes
+        states = [_state(inbox, now, dead.pop(inbox.name, 0)) for inbox in inboxes.values()]
+        states += [QueueState(name, 0, 0, 0, 0, 0.0, 0, count, 0) for name, count in dead.items()]
+        wanted = [
+            item for item in states if not agent or agent in (item.recipient, item.recipient.split("/")[0])
+        ]
+        return sorted(wanted, key=lambda item: item.recipient)
+
+
+def cursor(seq: int) -> str:
+    """The place after the message with this seq."""
+    return encode_cursor(MESSAGES, seq)
+
+
+def _seq(token: str) -> int:
+    values = decode_cursor(MESSAGES, token)
+    if len(values) != 1 or not isinstance(values[0], int):
+        raise InvalidArgument("CURSOR_INVALID", f"{token!r} is not a cursor of {MESSAGES}")
+    return values[0]
+
+
+def _dead_position(token: str) -> tuple[float, str]:
+    values = decode_cursor(_DEAD, token)
+    if len(values) != 2 or not isinstance(values[0], float | int) or not isinstance(values[1], str):
+        raise InvalidArgument("CURSOR_INVALID", f"{token!r} is not a page token of dead letters")
+    return float(values[0]), values[1]
+
+
+def _state(inbox: Inbox, now: float, dead_letters: int) -> QueueState:
+    oldest = min((entry.created for entry in inbox.ready.heads()), default=now)
+    return QueueState(
+        inbox.name,
+        len(inbox.ready),
+        inbox.in_flight,
+        len(inbox.delayed),
+        inbox.size,
+        max(0.0, now - oldest),
+        len(inbox.consumers),
+        dead_letters,
+        inbox.dropped,
+    )

@@ -1,0 +1,113 @@
+"""An inbox: what waits for an agent or for one of its instances, and who takes from it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pentad_bus.entry import Entry
+from pentad_bus.queue import PriorityQueue
+from pentad_bus.topics import TopicTrie
+
+Subscribers = TopicTrie["Subscription"]
+
+
+class Consumer(Protocol):
+    """A connection that takes from an inbox."""
+
+    @property
+    def hungry(self) -> bool:
+        """Whether it could take something right now."""
+
+    @property
+    def open_count(self) -> int:
+        """Deliveries that it has not settled."""
+
+    def wake(self) -> None:
+        """Tells it that there is something to take."""
+
+
+class Inbox:
+    """Counts what it holds from the moment a message is admitted, so that its bound holds for what is being stored too."""
+
+    __slots__ = (
+        "agent",
+        "closed",
+        "consumers",
+        "delayed",
+        "dropped",
+        "id",
+        "in_flight",
+        "instance",
+        "left",
+        "messages",
+        "name",
+        "ready",
+        "size",
+        "subscriptions",
+        "tenant_id",
+    )
+
+    def __init__(self, id: int, tenant_id: str, name: str) -> None:
+        self.id = id
+        self.tenant_id = tenant_id
+        self.name = name
+        self.agent, _, self.instance = name.partition("/")
+        """`instance` is empty for an inbox that the agent's instances share."""
+        self.ready: PriorityQueue[Entry] = PriorityQueue()
+        self.delayed: set[Entry] = set()
+        self.in_flight = 0
+        self.messages = 0
+        """All that is held: ready, delayed, in flight or being stored."""
+        self.size = 0
+        """Bytes of these."""
+        self.dropped = 0
+        self.consumers: list[Consumer] = []
+        self.subscriptions: dict[str, Subscription] = {}
+        """By pattern: those of the inbox, not of one connection."""
+        self.closed = False
+        self.left = 0.0
+        """When an instance's inbox goes, if nobody came back for it."""
+
+    def admit(self, size: int) -> None:
+        """Counts a message in."""
+        self.messages += 1
+        self.size += size
+
+    def release(self, size: int) -> None:
+        """Counts a message out."""
+        self.messages -= 1
+        self.size -= size
+
+    def share(self) -> int:
+        """How many of what is ready one consumer takes at a time, so that others who are free get theirs."""
+        consumers = self.consumers
+        if len(consumers) < 2:
+            return len(self.ready)
+        free = sum(1 for consumer in consumers if consumer.hungry) or 1
+        return -(-len(self.ready) // free)
+
+    def wake(self) -> None:
+        """Tells as many consumers as there are messages, those with the least to do first."""
+        consumers = self.consumers
+        if len(consumers) < 2:
+            for consumer in consumers:
+                consumer.wake()
+            return
+        hungry = sorted((c for c in consumers if c.hungry), key=lambda consumer: consumer.open_count)
+        for consumer in hungry[: len(self.ready)]:
+            consumer.wake()
+
+
+class Subscription:
+    """A topic pattern with a filter that leads into an inbox. `shared`: scope AGENT; otherwise one connection's."""
+
+    __slots__ = ("condition", "filter", "inbox", "pattern", "shared")
+
+    def __init__(self, pattern: str, filter: str, inbox: Inbox, *, shared: bool) -> None:
+        from pentad_bus.filters import compile_filter
+
+        self.pattern = pattern
+        self.filter = filter
+        self.condition = compile_filter(filter)
+        self.inbox = inbox
+        self.shared = shared

@@ -1,0 +1,100 @@
+"""A queue of four priorities: the higher first, but none left waiting for ever."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Protocol, TypeVar
+
+LEVELS = 4
+PATIENCE = 16
+"""How often a level that has something is passed over before it is its turn."""
+
+
+class Ordered(Protocol):
+    """What can be queued. `seq` is its place among those of its level."""
+
+    level: int
+    seq: int
+
+
+T = TypeVar("T", bound=Ordered)
+
+
+class PriorityQueue(Iterator[T]):
+    """Level 3 goes before 2, 1 and 0; within a level, in order of `seq`.
+
+    A level that was passed over PATIENCE times goes next, the highest such one first: so of a full queue about one in 16
+    is of each lower level, and the head of any level waits for at most PATIENCE + LEVELS others.
+    """
+
+    __slots__ = ("_levels", "_passed", "_size")
+
+    def __init__(self) -> None:
+        self._levels: tuple[deque[T], ...] = tuple(deque() for _ in range(LEVELS))
+        self._passed = [0] * LEVELS
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def push(self, item: T) -> None:
+        """Adds an item behind those of its level."""
+        self._levels[item.level].append(item)
+        self._size += 1
+
+    def put_back(self, item: T) -> None:
+        """Adds an item that was taken before, at its old place."""
+        level = self._levels[item.level]
+        place = 0
+        for other in level:
+            if other.seq > item.seq:
+                break
+            place += 1
+        level.insert(place, item)
+        self._size += 1
+
+    def __next__(self) -> T:
+        """Takes the item that is next; StopIteration if there is none."""
+        if not self._size:
+            raise StopIteration
+        self._size -= 1
+        levels = self._levels
+        chosen = 3 if levels[3] else 2 if levels[2] else 1 if levels[1] else 0
+        if self._size >= len(levels[chosen]):  # something waits in another level
+            chosen = self._next_level(chosen)
+        return levels[chosen].popleft()
+
+    def _next_level(self, highest: int) -> int:
+        passed = self._passed
+        chosen = highest
+        for level in range(highest - 1, -1, -1):
+            if not self._levels[level]:
+                passed[level] = 0
+            elif chosen == highest and passed[level] >= PATIENCE:
+                chosen = level
+                passed[level] = 0
+            else:
+                passed[level] += 1
+        return chosen
+
+    def heads(self) -> Iterator[T]:
+        """The first item of each level that has one."""
+        return (level[0] for level in self._levels if level)
+
+    def drain(self) -> list[T]:
+        """Takes all, the highest level first."""
+        items = [item for level in reversed(self._levels) for item in level]
+        for level in self._levels:
+            level.clear()
+        self._size = 0
+        return items
+
+    def discard(self, item: T) -> bool:
+        """Takes out one item, wherever it is; False if it is not here. Walks the level."""
+        try:
+            self._levels[item.level].remove(item)
+        except ValueError:
+            return False
+        self._size -= 1
+        return True

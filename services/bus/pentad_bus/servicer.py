@@ -1,0 +1,196 @@
+"""BusService: proto ↔ domain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from pentad.bus.v1 import bus_pb2, bus_pb2_grpc
+from pentad_bus.broker import Caller
+from pentad_bus.bus import Bus
+from pentad_bus.frames import ConnectRequest
+from pentad_bus.history import History, QueueState, cursor
+from pentad_bus.line import Line
+from pentad_bus.store.journal import DeadRow, HistoryFilter, HistoryRow
+from pentad_common.call import CallContext, current_call
+from pentad_common.cursor import page_size
+from pentad_common.errors import InvalidArgument, PentadError
+
+_SERVICE = "pentad.bus.v1.BusService"
+
+
+class BusServicer(bus_pb2_grpc.BusServiceServicer):
+    """The bus, as the contract has it."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._history = History(bus)
+
+    async def Connect(  # type: ignore[override] # writes by itself
+        self, request_iterator: AsyncIterator[Any], context: Any
+    ) -> None:
+        """An agent's line."""
+        call = current_call()
+        await Line(self._bus, context.write).serve(aiter(request_iterator), lambda agent: caller(call, agent))
+
+    async def Publish(self, request: bus_pb2.PublishRequest, context: Any) -> bus_pb2.PublishResponse:
+        """One message."""
+        origin = self._bus.broker.origin(caller(current_call(), ""))
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        message_id, duplicate = self._bus.broker.publish(
+            origin, request.message.SerializeToString(), lambda error: _settle(stored, error)
+        )
+        await stored
+        return bus_pb2.PublishResponse(message_id=message_id or request.message.id, duplicate=duplicate)
+
+    async def ListMessages(
+        self, request: bus_pb2.ListMessagesRequest, context: Any
+    ) -> bus_pb2.ListMessagesResponse:
+        """A page of the history."""
+        rows, token = await self._history.messages(
+            current_call().tenant_id,
+            _filter(request.filter),
+            page_size(request.page_size),
+            request.page_token,
+        )
+        return bus_pb2.ListMessagesResponse(messages=[_record(row) for row in rows], next_page_token=token)
+
+    async def TailMessages(
+        self, request: bus_pb2.TailMessagesRequest, context: Any
+    ) -> AsyncIterator[bus_pb2.TailMessagesResponse]:
+        """The history as it grows."""
+        tenant = current_call().tenant_id
+        async for row in self._history.tail(
+            tenant, _filter(request.filter), request.after, request.from_start
+        ):
+            yield bus_pb2.TailMessagesResponse(record=_record(row))
+
+    async def ListDeadLetters(
+        self, request: bus_pb2.ListDeadLettersRequest, context: Any
+    ) -> bus_pb2.ListDeadLettersResponse:
+        """A page of dead letters."""
+        rows, token = await self._history.dead_letters(
+            current_call().tenant_id, request.recipient, page_size(request.page_size), request.page_token
+        )
+        return bus_pb2.ListDeadLettersResponse(
+            dead_letters=[_dead_letter(row) for row in rows], next_page_token=token
+        )
+
+    async def RedriveDeadLetters(
+        self, request: bus_pb2.RedriveDeadLettersRequest, context: Any
+    ) -> bus_pb2.RedriveDeadLettersResponse:
+        """Another try."""
+        count = await self._history.redrive(
+            current_call().tenant_id, list(request.dead_letter_ids), request.recipient
+        )
+        return bus_pb2.RedriveDeadLettersResponse(redriven=count)
+
+    async def GetQueueStats(
+        self, request: bus_pb2.GetQueueStatsRequest, context: Any
+    ) -> bus_pb2.GetQueueStatsResponse:
+        """How full inboxes are."""
+        states = await self._history.queues(current_call().tenant_id, request.agent)
+        return bus_pb2.GetQueueStatsResponse(queues=[_stats(state) for state in states])
+
+
+def register(servicer: BusServicer, server: Any) -> None:
+    """As the generated `add_BusServiceServicer_to_server`, but Connect's frames leave the messages as bytes."""
+    taken = _Handlers()
+    bus_pb2_grpc.add_BusServiceServicer_to_server(servicer, taken)  # type: ignore[arg-type]
+    handlers = taken.found | {
+        "Connect": grpc.stream_stream_rpc_method_handler(
+            servicer.Connect,
+            request_deserializer=ConnectRequest.FromString,
+            response_serializer=lambda frame: frame.SerializeToString(),
+        )
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
+    server.add_registered_method_handlers(_SERVICE, handlers)
+
+
+class _Handlers:
+    """Stands in for a server to learn the handlers of a servicer."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {}
+
+    def add_generic_rpc_handlers(self, handlers: Any) -> None:
+        """Not these: the registered ones say the names."""
+
+    def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
+        """Keeps them."""
+        self.found = handlers
+
+
+def caller(call: CallContext, agent: str) -> Caller:
+    """Who calls. Raises PermissionDenied AGENT_NOT_GRANTED, InvalidArgument AGENT_REQUIRED."""
+    name = call.grant(agent) if agent else call.agent
+    if name:
+        return Caller(call.tenant_id, name)
+    if call.role == "agent":
+        raise InvalidArgument(
+            "AGENT_REQUIRED",
+            "this API key is good for several agents: say which in Hello.agent, or in the metadata `pentad-agent`",
+            violations=[("hello.agent", "is required for this key")],
+        )
+    return Caller(call.tenant_id, f"client.{call.key_id}", is_agent=False)
+
+
+def _settle(stored: asyncio.Future[None], error: PentadError | None) -> None:
+    if stored.done():
+        return
+    if error is None:
+        stored.set_result(None)
+    else:
+        stored.set_exception(error)
+
+
+def _filter(wanted: bus_pb2.MessageFilter) -> HistoryFilter:
+    return HistoryFilter(
+        run_id=wanted.run_id,
+        agent=wanted.agent,
+        type=wanted.type,
+        correlation_id=wanted.correlation_id,
+        start_time=_seconds(wanted.start_time) if wanted.HasField("start_time") else None,
+        end_time=_seconds(wanted.end_time) if wanted.HasField("end_time") else None,
+    )
+
+
+def _seconds(time: Timestamp) -> float:
+    return time.seconds + time.nanos / 1e9
+
+
+def _record(row: HistoryRow) -> bus_pb2.MessageRecord:
+    return bus_pb2.MessageRecord(message=bus_pb2.Message.FromString(row.body), cursor=cursor(row.seq))
+
+
+def _dead_letter(row: DeadRow) -> bus_pb2.DeadLetter:
+    letter = bus_pb2.DeadLetter(
+        dead_letter_id=row.id,
+        message=bus_pb2.Message.FromString(row.body),
+        recipient=row.recipient,
+        reason=row.reason,
+        detail=row.detail,
+        attempts=row.attempts,
+    )
+    letter.dead_time.FromMicroseconds(round(row.dead_time * 1e6))
+    return letter
+
+
+def _stats(state: QueueState) -> bus_pb2.QueueStats:
+    stats = bus_pb2.QueueStats(
+        recipient=state.recipient,
+        queued=state.queued,
+        in_flight=state.in_flight,
+        delayed=state.delayed,
+        bytes=state.size,
+        consumers=state.consumers,
+        dead_letters=state.dead_letters,
+        dropped=state.dropped,
+    )
+    stats.oldest_age.FromMilliseconds(round(state.oldest_age * 1000))
+    return stats

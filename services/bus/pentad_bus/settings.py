@@ -1,0 +1,57 @@
+"""What the bus can be told, beside what every service can."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pentad_bus.limits import Limits
+from pentad_common.settings import ServiceSettings
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class BusSettings(ServiceSettings):
+    """Sizes are bytes, times are seconds."""
+
+    journal_url: str = ""
+    """Where messages are kept. Empty: in `database_url`. A SQLite file of its own keeps other writers out of the way."""
+    journal_sync: Literal["normal", "full"] = "normal"
+    """SQLite: what is confirmed survives the end of the process (normal), or a power cut too (full, slower)."""
+    bus_max_message_bytes: int = Field(default=MIB, ge=KIB, le=3 * MIB)
+    """The largest encoded message. A frame with one must fit into `max_message_bytes`."""
+    bus_ack_wait_seconds: float = Field(default=30.0, gt=0)
+    bus_max_attempts: int = Field(default=5, ge=1)
+    bus_retry_backoff_seconds: float = Field(default=1.0, ge=0)
+    """Wait before the second delivery of what was given back; doubles each time, up to a minute."""
+    bus_dedup_window_seconds: float = Field(default=120.0, ge=0)
+    bus_dedup_max_ids: int = Field(default=500_000, ge=1)
+    """More than this many ids within the window shorten it: they are kept in memory, about 150 bytes each."""
+    bus_max_hops: int = Field(default=32, ge=1)
+    bus_max_queue_messages: int = Field(default=1_000_000, ge=1)
+    """Of one inbox."""
+    bus_max_queue_bytes: int = Field(default=512 * MIB, ge=1)
+    """Of one inbox."""
+    bus_instance_linger_seconds: float = Field(default=300.0, ge=0)
+    """How long the inbox of an instance that is gone waits for it to come back."""
+    bus_history_days: float = Field(default=30.0, gt=0)
+    bus_history_max_messages: int = Field(default=5_000_000, ge=1)
+    bus_sweep_seconds: float = Field(default=60.0, gt=0)
+
+    def limits(self) -> Limits:
+        """What of it is the broker's."""
+        return Limits(
+            max_message_bytes=self.bus_max_message_bytes,
+            ack_wait=self.bus_ack_wait_seconds,
+            max_attempts=self.bus_max_attempts,
+            retry_backoff=self.bus_retry_backoff_seconds,
+            dedup_window=self.bus_dedup_window_seconds,
+            dedup_max_ids=self.bus_dedup_max_ids,
+            max_hops=self.bus_max_hops,
+            max_queue_messages=self.bus_max_queue_messages,
+            max_queue_bytes=self.bus_max_queue_bytes,
+            instance_linger=self.bus_instance_linger_seconds,
+            history=self.bus_history_days * 86400,
+        )

@@ -1,0 +1,1 @@
+"""Where the bus keeps what must not be lost."""

@@ -1,0 +1,201 @@
+"""What the broker asks of its journal, in plain values. Times are epoch seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from pentad.bus.v1.bus_pb2 import Message
+from pentad_bus.entry import Entry
+from pentad_bus.inbox import Inbox
+
+MessageRow = tuple[int, str, str, str, str | None, str | None, str, str | None, str | None, float, bytes]
+"""seq, id, tenant, sender, recipient, topic, type, run id, correlation id, create time, body. A tuple: the fastest to make."""
+
+EntryRow = tuple[int, int, str, str, float]
+"""message seq, inbox id, tenant, subscription, due time (0: at once)."""
+
+EntryKey = tuple[int, int]
+"""message seq, inbox id."""
+
+RetryRow = tuple[int, float, int, int]
+"""attempts, due time, message seq, inbox id."""
+
+
+class InboxRow(NamedTuple):
+    """An inbox and its topic subscriptions as (pattern, filter)."""
+
+    id: int
+    tenant_id: str
+    name: str
+    subscriptions: list[tuple[str, str]]
+
+
+class DeadRow(NamedTuple):
+    """A message that was given up on."""
+
+    id: str
+    tenant_id: str
+    message_id: str
+    recipient: str
+    reason: str
+    detail: str
+    attempts: int
+    body: bytes
+    dead_time: float
+
+
+class WaitingRow(NamedTuple):
+    """A message that was in an inbox when the last process ended."""
+
+    seq: int
+    inbox_id: int
+    tenant_id: str
+    subscription: str
+    attempts: int
+    due: float
+    message_id: str
+    create_time: float
+    body: bytes
+
+    def entry(self, inbox: Inbox) -> Entry:
+        """The entry that it was. Raises DecodeError if its bytes are damaged."""
+        message = Message.FromString(self.body)
+        ttl = message.ttl.seconds + message.ttl.nanos / 1e9
+        return Entry(
+            inbox,
+            self.subscription,
+            True,
+            False,
+            self.seq,
+            self.message_id,
+            self.body,
+            (message.priority or 2) - 1,
+            self.create_time,
+            self.create_time + ttl if ttl else 0.0,
+            self.due,
+            message.hops,
+            self.attempts,
+        )
+
+
+class HistoryRow(NamedTuple):
+    """A message of the history."""
+
+    seq: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class Changes:
+    """What is stored in one transaction."""
+
+    messages: list[MessageRow] = field(default_factory=list)
+    entries: list[EntryRow] = field(default_factory=list)
+    settled: list[EntryKey] = field(default_factory=list)
+    retried: list[RetryRow] = field(default_factory=list)
+    dead: list[DeadRow] = field(default_factory=list)
+    inboxes: list[InboxRow] = field(default_factory=list)
+    """New, or with other subscriptions."""
+    removed: list[int] = field(default_factory=list)
+    """Inboxes, with the entries in them."""
+    redriven: list[str] = field(default_factory=list)
+    """Dead letters that are none any more."""
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.messages
+            or self.settled
+            or self.entries
+            or self.retried
+            or self.dead
+            or self.inboxes
+            or self.removed
+            or self.redriven
+        )
+
+    def extend(self, other: Changes) -> None:
+        """Adds another transaction's, after these."""
+        self.messages += other.messages
+        self.entries += other.entries
+        self.settled += other.settled
+        self.retried += other.retried
+        self.dead += other.dead
+        self.inboxes += other.inboxes
+        self.removed += other.removed
+        self.redriven += other.redriven
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What the journal holds when the bus starts."""
+
+    inboxes: list[InboxRow]
+    waiting: list[WaitingRow]
+    """In the order in which they were taken."""
+    recent: list[tuple[str, str]]
+    """(tenant, message id) within the deduplication window."""
+    last_seq: int
+    last_inbox_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """Which messages of a tenant; unset fields match all."""
+
+    run_id: str = ""
+    agent: str = ""
+    type: str = ""
+    correlation_id: str = ""
+    start_time: float | None = None
+    end_time: float | None = None
+
+
+class Journal(Protocol):
+    """Stores what the broker decides. Methods block; the writing ones are called from one thread.
+
+    Any method raises PentadError UNAVAILABLE when the store cannot be used at the moment.
+    """
+
+    def open(self) -> None:
+        """Takes possession. Raises StartupError if it cannot be used or another process has it."""
+
+    def recover(self, recent_since: float) -> Recovered:
+        """All that waits, and the ids taken since `recent_since`."""
+
+    def write(self, changes: Changes) -> None:
+        """Stores all of it in one transaction, or nothing."""
+
+    def sweep(self, before: float, keep: int, floor: int, most: int) -> int:
+        """Deletes up to `most` of the oldest messages; how many it did.
+
+        Those taken before `before`, and those beyond the newest `keep`; none with a seq of `floor` or more.
+        """
+
+    def history(
+        self, tenant: str, wanted: HistoryFilter, *, before: int | None, limit: int
+    ) -> Sequence[HistoryRow]:
+        """Messages with a seq below `before`, newest first."""
+
+    def after(
+        self, tenant: str, wanted: HistoryFilter, *, seq: int, upto: int, limit: int
+    ) -> Sequence[HistoryRow]:
+        """Messages with a seq above `seq` and not above `upto`, oldest first."""
+
+    def oldest_seq(self) -> int | None:
+        """The seq of the oldest message that is kept, whoever's it is."""
+
+    def dead_letters(
+        self, tenant: str, recipient: str, *, before: tuple[float, str] | None, limit: int
+    ) -> Sequence[DeadRow]:
+        """Dead letters that died before (time, id), newest first."""
+
+    def dead_by_id(self, tenant: str, ids: Iterable[str]) -> Sequence[DeadRow]:
+        """Those of these dead letters that there are, oldest first."""
+
+    def dead_counts(self, tenant: str) -> dict[str, int]:
+        """Dead letters by recipient."""
+
+    def close(self) -> None:
+        """Gives up possession."""

@@ -1,0 +1,131 @@
+"""The statements of the journal's writer, with many rows each.
+
+A statement is run by SQLite in one step, without Python's lock; row by row the writer would wait for that lock between
+any two rows while the event loop is busy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Dialect
+
+from pentad_bus.store.journal import DeadRow, EntryKey, EntryRow, InboxRow, MessageRow, RetryRow
+from pentad_common.models import BusMessage, DeadLetter, Inbox, QueueEntry
+from pentad_common.models.base import UtcDateTime
+
+_CHUNKS = (256, 32, 1)
+"""Rows a statement: few different ones, so that they stay prepared, and under SQLite's 32,766 parameters."""
+
+_MESSAGE_COLUMNS = (
+    "seq, id, tenant_id, sender, recipient, topic, type, run_id, correlation_id, create_time, body"
+)
+_ENTRY_COLUMNS = "message_seq, inbox_id, tenant_id, subscription, due_time, attempts"
+_DEAD_COLUMNS = "id, tenant_id, message_id, recipient, reason, detail, attempts, body, dead_time"
+
+
+class Statements:
+    """Made for one dialect. Each method takes the driver's cursor, within a transaction."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._mark = "?" if dialect.paramstyle == "qmark" else "%s"
+        self._time = _time_converter(dialect)
+
+    def insert_messages(self, cursor: Any, rows: Sequence[MessageRow]) -> None:
+        """Rows of `messages`."""
+        times = {row[9]: self._time(row[9]) for row in rows}
+        self._insert(
+            cursor,
+            BusMessage.__tablename__,
+            _MESSAGE_COLUMNS,
+            [(*row[:9], times[row[9]], row[10]) for row in rows],
+        )
+
+    def insert_entries(self, cursor: Any, rows: Sequence[EntryRow]) -> None:
+        """Rows of `queue_entries`."""
+        full = [(*row[:4], self._time(row[4]) if row[4] else None, 0) for row in rows]
+        self._insert(cursor, QueueEntry.__tablename__, _ENTRY_COLUMNS, full)
+
+    def insert_dead(self, cursor: Any, rows: Sequence[DeadRow]) -> None:
+        """Rows of `dead_letters`."""
+        full = [(*row[:8], self._time(row.dead_time)) for row in rows]
+        self._insert(cursor, DeadLetter.__tablename__, _DEAD_COLUMNS, full)
+
+    def _insert(self, cursor: Any, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        for chunk in chunks(rows):
+            statement = insert_sql(table, columns, len(chunk), self._mark)
+            cursor.execute(statement, [value for row in chunk for value in row])
+
+    def delete_settled(self, cursor: Any, keys: Sequence[EntryKey]) -> None:
+        """Entries that are done with."""
+        by_inbox: dict[int, list[int]] = {}
+        for seq, inbox_id in keys:
+            by_inbox.setdefault(inbox_id, []).append(seq)
+        for inbox_id, seqs in by_inbox.items():
+            for chunk in chunks(seqs):
+                marks = ", ".join([self._mark] * len(chunk))
+                statement = (
+                    f"DELETE FROM queue_entries WHERE message_seq IN ({marks}) AND inbox_id = {self._mark}"
+                )
+                cursor.execute(statement, [*chunk, inbox_id])
+
+    def update_retried(self, cursor: Any, rows: Sequence[RetryRow]) -> None:
+        """Attempts and due time of entries that were given back."""
+        mark = self._mark
+        statement = (
+            f"UPDATE queue_entries SET attempts = {mark}, due_time = {mark} "
+            f"WHERE message_seq = {mark} AND inbox_id = {mark}"
+        )
+        for attempts, due, seq, inbox_id in rows:
+            cursor.execute(statement, (attempts, self._time(due) if due else None, seq, inbox_id))
+
+    def delete_dead(self, cursor: Any, ids: Sequence[str]) -> None:
+        """Dead letters that are none any more."""
+        for dead_letter_id in ids:
+            cursor.execute(f"DELETE FROM dead_letters WHERE id = {self._mark}", (dead_letter_id,))
+
+    def save_inboxes(self, cursor: Any, rows: Iterable[InboxRow]) -> None:
+        """New inboxes, and others with their subscriptions as they are now."""
+        now = self._time(datetime.now(UTC).timestamp())
+        columns = "id, tenant_id, recipient, subscriptions, create_time"
+        statement = insert_sql(Inbox.__tablename__, columns, 1, self._mark)
+        statement += " ON CONFLICT (id) DO UPDATE SET subscriptions = excluded.subscriptions"
+        for row in rows:
+            cursor.execute(statement, (row.id, row.tenant_id, row.name, json.dumps(row.subscriptions), now))
+
+    def remove_inboxes(self, cursor: Any, ids: Sequence[int]) -> None:
+        """Inboxes, with the entries in them."""
+        for inbox_id in ids:
+            cursor.execute(f"DELETE FROM queue_entries WHERE inbox_id = {self._mark}", (inbox_id,))
+            cursor.execute(f"DELETE FROM inboxes WHERE id = {self._mark}", (inbox_id,))
+
+
+def chunks(rows: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    """The rows in pieces of the sizes in _CHUNKS."""
+    place = 0
+    for size in _CHUNKS:
+        while len(rows) - place >= size:
+            yield rows[place : place + size]
+            place += size
+
+
+@lru_cache(maxsize=64)
+def insert_sql(table: str, columns: str, rows: int, mark: str) -> str:
+    """An INSERT of so many rows."""
+    one = f"({', '.join([mark] * (columns.count(',') + 1))})"
+    return f"INSERT INTO {table} ({columns}) VALUES {', '.join([one] * rows)}"
+
+
+def _time_converter(dialect: Dialect) -> Callable[[float], Any]:
+    """From epoch seconds to what the driver stores where SQLAlchemy reads a time."""
+    process = UtcDateTime().dialect_impl(dialect).bind_processor(dialect)
+
+    def convert(seconds: float) -> Any:
+        time = datetime.fromtimestamp(seconds, UTC)
+        return process(time) if process else time
+
+    return convert
