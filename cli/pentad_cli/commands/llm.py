@@ -1,0 +1,131 @@
+"""`pentad llm`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from pentad_cli.failure import UsageProblem
+from pentad_cli.instance import find_target
+from pentad_cli.options import json_option
+from pentad_cli.session import with_pentad
+from pentad_cli.tree import group
+
+MODEL = click.option(
+    "-m", "--model", default="", help="Model, provider/model or alias. [default: the gateway's]"
+)
+
+
+@group("llm", examples='pentad llm models\npentad llm chat "Why is the sky blue?"')
+def llm() -> None:
+    """Ask the models behind the gateway."""
+
+
+@llm.command(
+    "chat",
+    examples="""
+    pentad llm chat "Why is the sky blue?"
+    pentad llm chat < question.txt
+    pentad llm chat                                  a conversation, on a terminal
+    pentad llm chat "Name a colour" --model openai/gpt-5-mini --json
+    """,
+)
+@click.argument("prompt", required=False)
+@MODEL
+@click.option("--system", default="", help="Instructions above all.")
+@click.option("--max-tokens", type=click.IntRange(min=1), help="Tokens of each answer at most.")
+@click.option("--temperature", type=click.FloatRange(0, 2), help="Spread of the answers.")
+@click.option("--seed", type=int, help="For answers that repeat, where the provider can.")
+@json_option("No streaming: one JSON object with the text, the usage and who served it.")
+def chat(prompt: str | None, as_json: bool, **given: Any) -> None:
+    """Ask a model and print its answer as it is made.
+
+    Without PROMPT it reads standard input; on a terminal it keeps up a conversation until Ctrl-D.
+    """
+    from pentad_cli import conversation
+
+    request = {
+        "model": given["model"],
+        "system": given["system"],
+        "max_output_tokens": given["max_tokens"],
+        "temperature": given["temperature"],
+        "seed": given["seed"],
+    }
+    if prompt is None and sys.stdin.isatty() and not as_json:
+        conversation.talk(find_target().config(), request)
+        return
+    asked = prompt if prompt not in (None, "-") else _read_input()
+    answer = conversation.answer_json if as_json else conversation.answer
+    with_pentad(lambda pentad: answer(pentad, [("user", asked)], request))
+
+
+@llm.command("models", examples="pentad llm models\npentad llm models --provider local --json")
+@click.option("--provider", default="", help="Only this one's.")
+@click.option("-a", "--all", "unavailable", is_flag=True, help="Also those whose provider is not set up.")
+@json_option("One JSON object: the default model, and the models.")
+def models(provider: str, unavailable: bool, as_json: bool) -> None:
+    """List the models that can be asked; the default one has a star."""
+    from pentad_cli.model_document import HEADINGS, model_document, model_row
+    from pentad_cli.table import show_json, show_table
+
+    found = with_pentad(lambda pentad: pentad.llm.models(provider))
+    shown = [model for model in found.models if model.available or unavailable]
+    if as_json:
+        show_json({"default": found.default_model, "models": [model_document(model) for model in shown]})
+    else:
+        show_table(HEADINGS, [model_row(model, found.default_model) for model in shown], "no models")
+
+
+@llm.command("count", examples='pentad llm count "How long is this?"\npentad llm count < report.md')
+@click.argument("text", required=False)
+@MODEL
+@json_option("One JSON object.")
+def count(text: str | None, model: str, as_json: bool) -> None:
+    """Count the tokens of TEXT, or of standard input, as the model would."""
+    from pentad_cli.table import show_json
+
+    asked = text if text not in (None, "-") else _read_input()
+    counted = with_pentad(lambda pentad: pentad.llm.count_tokens(asked, model=model))
+    if as_json:
+        show_json(
+            {
+                "input_tokens": counted.input_tokens,
+                "estimated": counted.estimated,
+                "model": counted.model,
+                "provider": counted.provider,
+            }
+        )
+    else:
+        about = "about " if counted.estimated else ""
+        print(f"{about}{counted.input_tokens} tokens for {counted.provider}/{counted.model}")
+
+
+@llm.command("usage", examples="pentad llm usage\npentad llm usage --run 0199c2a4-… --json")
+@click.option("--run", "run_id", default="", metavar="RUN", help="Only calls of this run (its whole id).")
+@click.option("--agent", default="", help="Only calls of this agent.")
+@json_option("One JSON object: the total, and by model.")
+def usage(run_id: str, agent: str, as_json: bool) -> None:
+    """Show what calls to models cost."""
+    from pentad_cli.run_document import usage_document
+    from pentad_cli.table import show_json, show_table
+
+    found = with_pentad(lambda pentad: pentad.llm.usage(run_id=run_id, agent=agent))
+    by_model = [
+        {"model": one.model, "provider": one.provider, **usage_document(one.usage), "failures": one.failures}
+        for one in found.models
+    ]
+    if as_json:
+        show_json({"total": usage_document(found.total), "models": by_model})
+        return
+    columns = ("provider", "model", "calls", "failures", "input_tokens", "output_tokens")
+    headings = [column.replace("_", " ") for column in columns]
+    show_table(headings, [[one[column] for column in columns] for one in by_model], "no calls yet")
+
+
+def _read_input() -> str:
+    text = sys.stdin.buffer.read().decode("utf-8-sig", errors="replace")
+    if not text.strip():
+        raise UsageProblem("there is nothing to ask", 'Give a prompt: pentad llm chat "Why is the sky blue?"')
+    return text

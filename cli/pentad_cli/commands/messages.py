@@ -1,0 +1,174 @@
+"""`pentad messages`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pentad_cli.completion import agent_names, run_ids
+from pentad_cli.failure import UsageProblem
+from pentad_cli.options import json_option, limit_option
+from pentad_cli.session import with_pentad
+from pentad_cli.tree import group
+
+if TYPE_CHECKING:
+    from pentad.bus.v1 import bus_pb2
+    from pentad_client import Pentad
+
+_PAGE = 1000
+EXAMPLES = """
+pentad messages                              the newest ones
+pentad messages --run last
+pentad messages --agent writer --type pentad.task --json
+pentad messages --follow                     as they come, until Ctrl-C
+pentad messages dead
+"""
+
+
+@group("messages", examples=EXAMPLES, invoke_without_command=True)
+@click.option(
+    "--run",
+    "run_id",
+    default="",
+    metavar="RUN",
+    shell_complete=run_ids,
+    help="Of this run only: its id, the beginning of one, or `last`.",
+)
+@click.option(
+    "--agent", default="", metavar="NAME", shell_complete=agent_names, help="To or from this agent only."
+)
+@click.option("--type", "kind", default="", metavar="TYPE", help="Of this type only, such as pentad.task.")
+@click.option(
+    "-f", "--follow", is_flag=True, help="Go on with new ones until Ctrl-C; with --json one object a line."
+)
+@limit_option(50)
+@json_option("One JSON array, newest first.")
+@click.pass_context
+def messages(
+    context: click.Context, run_id: str, agent: str, kind: str, follow: bool, limit: int, as_json: bool
+) -> None:
+    """Show the messages that agents and services sent each other, newest last."""
+    if context.invoked_subcommand is not None:
+        return
+    wanted = {"run_id": run_id, "agent": agent, "type": kind}
+    if follow:
+        with_pentad(lambda pentad: _follow(pentad, wanted, as_json))
+        return
+    from pentad_cli.message_document import HEADINGS, message_document, message_row
+    from pentad_cli.table import show_json, show_table
+
+    found = with_pentad(lambda pentad: _read(pentad, wanted, limit))
+    if as_json:
+        show_json([message_document(record.message) for record in found])
+    else:
+        show_table(HEADINGS, [message_row(record.message) for record in reversed(found)], "no messages")
+
+
+@messages.command("dead", examples="pentad messages dead\npentad messages dead --agent writer --json")
+@click.option("--agent", default="", metavar="NAME", shell_complete=agent_names, help="Of this inbox only.")
+@limit_option(50)
+@json_option("One JSON array, newest first.")
+def dead(agent: str, limit: int, as_json: bool) -> None:
+    """List messages that were given up on, with the reason."""
+    from pentad_cli.message_document import DEAD_HEADINGS, dead_letter_document, dead_letter_row
+    from pentad_cli.table import show_json, show_table
+
+    async def read(pentad: Pentad) -> list[bus_pb2.DeadLetter]:
+        found: list[bus_pb2.DeadLetter] = []
+        token = ""
+        while True:
+            page = await pentad.bus.list_dead_letters(
+                agent, page_size=_page_size(limit, len(found)), page_token=token
+            )
+            found += page.dead_letters
+            token = page.next_page_token
+            if not token or 0 < limit <= len(found):
+                return found
+
+    found = with_pentad(read)
+    if as_json:
+        show_json([dead_letter_document(letter) for letter in found])
+    else:
+        show_table(DEAD_HEADINGS, [dead_letter_row(letter) for letter in found], "no dead letters")
+
+
+@messages.command(
+    "redrive", examples="pentad messages redrive 0199c2a4-…\npentad messages redrive --agent writer"
+)
+@click.argument("dead_letter_ids", nargs=-1, metavar="[ID]...")
+@click.option("--agent", default="", metavar="NAME", shell_complete=agent_names, help="All of this inbox.")
+def redrive(dead_letter_ids: tuple[str, ...], agent: str) -> None:
+    """Put dead letters back into the inbox they came from."""
+    if bool(dead_letter_ids) == bool(agent):
+        raise UsageProblem("name either dead letters or an --agent", "`pentad messages dead` lists them.")
+    count = with_pentad(lambda pentad: pentad.bus.redrive(dead_letter_ids, recipient=agent))
+    print(f"{count} put back")
+
+
+@messages.command("queues", examples="pentad messages queues\npentad messages queues --json")
+@json_option("One JSON array.")
+def queues(as_json: bool) -> None:
+    """Show how full each agent's inbox is."""
+    from pentad_cli.table import show_json, show_table
+
+    found = with_pentad(lambda pentad: pentad.bus.queue_stats())
+    documents = [_queue(one) for one in found]
+    if as_json:
+        show_json(documents)
+        return
+    headings = [key.replace("_", " ") for key in documents[0]] if documents else ["inbox"]
+    show_table(headings, [list(document.values()) for document in documents], "no inboxes")
+
+
+async def _read(pentad: Pentad, wanted: dict[str, str], limit: int) -> list[bus_pb2.MessageRecord]:
+    """The newest ones that are wanted, newest first; all for a limit of 0."""
+    found: list[bus_pb2.MessageRecord] = []
+    chosen, token = await _filter(pentad, wanted), ""
+    while True:
+        size = _page_size(limit, len(found))
+        page = await pentad.bus.list_messages(chosen, page_size=size, page_token=token)
+        found += page.messages
+        token = page.next_page_token
+        if not token or 0 < limit <= len(found):
+            return found
+
+
+async def _follow(pentad: Pentad, wanted: dict[str, str], as_json: bool) -> None:
+    from pentad_cli.message_document import message_document, message_row
+    from pentad_cli.table import show_json_line
+    from pentad_cli.terminal import plain
+
+    async for record in pentad.bus.tail(await _filter(pentad, wanted)):
+        if as_json:
+            show_json_line(message_document(record.message))
+        else:
+            print("\t".join(plain(str(cell)) for cell in message_row(record.message)), flush=True)
+
+
+async def _filter(pentad: Pentad, wanted: dict[str, str]) -> Any:
+    from pentad_client.bus import message_filter
+
+    if wanted["run_id"]:
+        from pentad_cli.run_lookup import find_run
+
+        wanted = {**wanted, "run_id": (await find_run(pentad, wanted["run_id"])).run_id}
+    return message_filter(**wanted)
+
+
+def _page_size(limit: int, had: int) -> int:
+    return min(_PAGE, limit - had) if limit else _PAGE
+
+
+def _queue(stats: bus_pb2.QueueStats) -> dict[str, Any]:
+    return {
+        "inbox": stats.recipient,
+        "queued": stats.queued,
+        "in_flight": stats.in_flight,
+        "delayed": stats.delayed,
+        "bytes": stats.bytes,
+        "oldest_seconds": round(stats.oldest_age.ToNanoseconds() / 1e9, 3),
+        "consumers": stats.consumers,
+        "dead_letters": stats.dead_letters,
+        "dropped": stats.dropped,
+    }

@@ -1,0 +1,45 @@
+"""Models, as `pentad llm models` prints them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pentad.common.v1 import common_pb2
+from pentad.llm.v1 import llm_pb2
+
+HEADINGS = ("", "model", "context", "output", "can", "available")
+
+
+def model_document(model: llm_pb2.Model) -> dict[str, Any]:
+    """A model; prices are for a million tokens, None where not known."""
+    return {
+        "name": model.name,
+        "provider": model.provider,
+        "context_window": model.context_window or None,
+        "max_output_tokens": model.max_output_tokens or None,
+        "tools": model.tools,
+        "images": model.images,
+        "json_schema": model.json_schema,
+        "input_price": _price(model.input_price) if model.HasField("input_price") else None,
+        "output_price": _price(model.output_price) if model.HasField("output_price") else None,
+        "available": model.available,
+        "unavailable_reason": model.unavailable_reason,
+    }
+
+
+def model_row(model: llm_pb2.Model, default: str) -> list[Any]:
+    """A model under HEADINGS."""
+    name = f"{model.provider}/{model.name}"
+    skills = {"tools": model.tools, "images": model.images, "json": model.json_schema}
+    return [
+        "*" if name == default else "",
+        name,
+        model.context_window or "",
+        model.max_output_tokens or "",
+        ", ".join(skill for skill, has in skills.items() if has),
+        "yes" if model.available else model.unavailable_reason or "no",
+    ]
+
+
+def _price(money: common_pb2.Money) -> dict[str, Any]:
+    return {"currency": money.currency_code, "amount": money.micros / 1e6}
