@@ -1,4 +1,4 @@
-"""Which parts travel inside messages, and which become artifacts: no message may outgrow what gRPC carries."""
+"""Which parts travel inside messages, and which become artifacts: messages may not outgrow gRPC."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _too_large(name: str, field: str) -> InvalidArgument:
 def spill(
     parts: Iterable[common_pb2.Part], used: int, budget: int
 ) -> tuple[tuple[common_pb2.Part, ...], int, list[NewArtifact]]:
-    """The parts, those that do not fit made into artifacts; the bytes inline now (`used` before); the artifacts."""
+    """The parts, those that do not fit as artifacts; the bytes inline then (`used` before); the artifacts."""
     kept, artifacts = [], []
     for part in parts:
         size = len(part.content.data)

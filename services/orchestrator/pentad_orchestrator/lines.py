@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from pentad.bus.v1 import bus_pb2
 from pentad_client import Pentad
+from pentad_client.bus import Connection, Delivery
 from pentad_common.errors import PentadError
 from pentad_common.telemetry import get_logger
 from pentad_orchestrator.background import Background
@@ -29,27 +29,32 @@ class Line:
         self._tenant = tenant
         self._handle = handle
         self._background = background
-        self._connected: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._connection: Connection | None = None
+        self._connected = asyncio.Event()
 
     async def run(self) -> None:
         """Connects and takes what comes, for ever."""
-        connection = await self._connect()
-        self._connected.set_result(connection)
+        while True:
+            try:
+                await self._serve()
+            except PentadError as error:
+                log.warning("the line to the bus was lost", reason=error.reason, error=str(error))
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _serve(self) -> None:
+        connection = await self._pentad.bus.connect(
+            agent=ORCHESTRATOR, credit=CREDIT, take_inbox=True, keep_trying=True
+        )
+        self._connection = connection
+        self._connected.set()
         try:
             async for delivery in connection:
                 self._background.spawn(self._take(delivery), self._tenant)
         finally:
+            self._connected.clear()
             await connection.close()
 
-    async def _connect(self) -> Any:
-        while True:
-            try:
-                return await self._pentad.bus.connect(agent=ORCHESTRATOR, credit=CREDIT, take_inbox=True)
-            except PentadError as error:
-                log.warning("the bus cannot be reached", reason=error.reason, error=str(error))
-            await asyncio.sleep(_AGAIN_SECONDS)
-
-    async def _take(self, delivery: Any) -> None:
+    async def _take(self, delivery: Delivery) -> None:
         try:
             await self._handle(self._tenant, delivery.message)
         except Exception as error:
@@ -61,8 +66,9 @@ class Line:
 
     async def publish(self, message: bus_pb2.Message) -> None:
         """Publishes a message; returns when the bus has it. Raises PentadError if the bus refuses it."""
-        connection = await asyncio.shield(self._connected)
-        await connection.publish(message)
+        await self._connected.wait()
+        assert self._connection is not None
+        await self._connection.publish(message)
 
 
 class Lines:

@@ -1,4 +1,4 @@
-"""Publishes what committed moves owe, and then forgets it. A message published twice has the same id twice."""
+"""Publishes what committed moves owe, and then forgets it. A message published twice has one id."""
 
 from __future__ import annotations
 

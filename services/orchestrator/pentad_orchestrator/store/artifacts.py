@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 from sqlalchemy import CursorResult, delete, insert, select, update
@@ -65,20 +66,19 @@ class ArtifactStore:
         await self._database.read(
             lambda session: find_artifacts(session, tenant, {artifact_id}), tenant=tenant
         )
-        position = 0
-        while True:
-            query = select(ArtifactChunk.data).where(
-                ArtifactChunk.artifact_id == artifact_id,
-                ArtifactChunk.tenant_id == tenant,
-                ArtifactChunk.position == position,
-            )
-            data = await self._database.read(
-                lambda session, query=query: session.scalar(query), tenant=tenant
-            )
+        for position in count():
+            data = await self._chunk(tenant, artifact_id, position)
             if data is None:
                 return
             yield data
-            position += 1
+
+    async def _chunk(self, tenant: str, artifact_id: str, position: int) -> bytes | None:
+        query = select(ArtifactChunk.data).where(
+            ArtifactChunk.artifact_id == artifact_id,
+            ArtifactChunk.tenant_id == tenant,
+            ArtifactChunk.position == position,
+        )
+        return await self._database.read(lambda session: session.scalar(query), tenant=tenant)
 
     async def delete_orphans(self, seconds: float, limit: int = 100) -> int:
         """Removes artifacts older than this that no run uses; returns how many."""

@@ -1,7 +1,7 @@
 """Runs in SQL: one transaction a move, fenced by the run's epoch, with events and outbox in it.
 
-Whoever moves a run locks its row, reads what it does not have in memory, and writes the next epoch. No instance
-owns a run between moves, so nobody has to wait until a dead one's lease is over.
+Whoever moves a run locks its row, reads what it does not have in memory, and writes the next epoch. No
+instance owns a run between moves, so nobody has to wait until a dead one's lease is over.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class RunStore:
     # Looking for work.
 
     async def claim_due(self, older_than: float, limit: int = 100) -> list[tuple[str, str]]:
-        """(tenant, run) of runs that are due since `older_than` seconds; others leave them alone for a while."""
+        """(tenant, run) of runs due since `older_than` seconds; others leave them alone for a while."""
         until = utcnow() - timedelta(seconds=older_than)
         due = select(Run.id, Run.tenant_id).where(Run.wake_time <= until).order_by(Run.wake_time).limit(limit)
         seen = await self._database.read(lambda session: session.execute(due).first(), tenant=ALL_TENANTS)
