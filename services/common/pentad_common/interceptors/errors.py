@@ -65,7 +65,7 @@ async def _abort(rpc: Rpc, error: PentadError) -> NoReturn:
 
 
 def _pushback(error: PentadError) -> list[tuple[str, str]]:
-    """What stops gRPC's clients from repeating by themselves an UNAVAILABLE that is an answer and no lost connection.
+    """What stops gRPC's clients from repeating an UNAVAILABLE that is an answer and no lost connection.
 
     They may, after its `retry_after`, if that is short; else it is for the caller to decide.
     """
