@@ -18,6 +18,9 @@ from pentad_client.resume import Backoff
 
 _REPORTABLE = ("STARTING", "ACTIVE", "BUSY", "DRAINING")
 
+_PAUSE_SECONDS = 0.02
+"""Between rounds of heartbeats: what is reported meanwhile goes out together."""
+
 OnDrain = Callable[["Registration"], Awaitable[None] | None]
 
 
@@ -37,7 +40,7 @@ class Registration:
         self.draining = False
         """Whether the registry has ordered it to drain."""
         self.error: PentadError | None = None
-        """Why it could not be registered again; None when all is well."""
+        """Why it is not kept alive at the moment; None when all is well."""
 
     @property
     def agent(self) -> str:
@@ -135,7 +138,8 @@ class Keeper:
         """Deregisters it, and ends the stream with the last one."""
         key = (registration.agent, registration.instance)
         self._kept.pop(key, None)
-        if job := self._jobs.pop(key, None):
+        job = self._jobs.get(key)
+        if job is not None and job is not asyncio.current_task():  # on_drain may close it
             job.cancel()
         if not self._kept and self._task is not None:
             self._task.cancel()
@@ -153,8 +157,11 @@ class Keeper:
     async def _keep(self) -> None:
         backoff = Backoff()
         while True:
-            with contextlib.suppress(PentadError):
+            try:
                 await self._one_stream(backoff)
+            except PentadError as error:
+                for registration in self._kept.values():
+                    registration.error = error
             await backoff.wait()
 
     async def _one_stream(self, backoff: Backoff) -> None:
@@ -179,6 +186,7 @@ class Keeper:
             for registration in [item for item in self._kept.values() if item.due <= now]:
                 registration.due = now + registration.interval
                 await stream.write(_heartbeat(registration))
+            await asyncio.sleep(_PAUSE_SECONDS)
             due = min((item.due for item in self._kept.values()), default=now + 1)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), max(0.0, due - time.monotonic()))
@@ -188,6 +196,7 @@ class Keeper:
         registration = self._kept.get(key)
         if registration is None or key in self._jobs:
             return
+        registration.error = None
         if response.order == pb.KeepAliveResponse.ORDER_REGISTER:
             self._start(key, self._register_again(registration))
         elif response.order == pb.KeepAliveResponse.ORDER_DRAIN and not registration.draining:
