@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +16,8 @@ Item = TypeVar("Item")
 
 def with_pentad(action: Callable[[Pentad], Awaitable[Result]]) -> Result:
     """Runs `action(pentad)` with the Pentad that this command is for. Raises UsageProblem NOT_RUNNING."""
+    import asyncio
+
     config = find_target().config()
 
     async def run() -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -11,12 +12,14 @@ from pentad.common.v1 import common_pb2
 from pentad_cli.files import InputFile
 from pentad_cli.terminal import err, err_is_live, say
 from pentad_cli.units import size, span
+from pentad_client.errors import Unavailable
 
 if TYPE_CHECKING:
     from pentad_client import Pentad
 
 INLINE_BYTES = 256 * 1024
 _INLINE_TOTAL_BYTES = 1024 * 1024
+_WAITS = (0.5, 1.0, 2.0)
 _WORTH_A_WORD_BYTES = 4 * 1024 * 1024
 
 Advance = Callable[[int], None]
@@ -36,6 +39,16 @@ async def to_parts(pentad: Pentad, files: Sequence[InputFile], quiet: bool) -> l
 
 
 async def _upload(pentad: Pentad, file: InputFile, quiet: bool) -> common_pb2.Artifact:
+    """Uploads the file, from the start again if the orchestrator was away for a moment."""
+    for wait in _WAITS:
+        try:
+            return await _upload_once(pentad, file, quiet)
+        except Unavailable:
+            await asyncio.sleep(wait)
+    return await _upload_once(pentad, file, quiet)
+
+
+async def _upload_once(pentad: Pentad, file: InputFile, quiet: bool) -> common_pb2.Artifact:
     with _progress(file, quiet) as advance:
 
         async def chunks() -> AsyncIterator[bytes]:
@@ -43,10 +56,9 @@ async def _upload(pentad: Pentad, file: InputFile, quiet: bool) -> common_pb2.Ar
                 yield chunk
                 advance(len(chunk))
 
-        artifact: common_pb2.Artifact = await pentad.orchestrator.put_artifact(
-            chunks(), name=file.name, content_type=file.content_type, size=file.size
+        return await pentad.orchestrator.put_artifact(
+            chunks(), name=file.name, content_type=file.content_type
         )
-        return artifact
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -24,6 +24,14 @@ pentad messages --agent writer --type pentad.task --json
 pentad messages --follow                     as they come, until Ctrl-C
 pentad messages dead
 """
+
+
+class Wanted(NamedTuple):
+    """Which messages; empty fields match all."""
+
+    run_id: str
+    agent: str
+    type: str
 
 
 @group("messages", examples=EXAMPLES, invoke_without_command=True)
@@ -51,7 +59,7 @@ def messages(
     """Show the messages that agents and services sent each other, newest last."""
     if context.invoked_subcommand is not None:
         return
-    wanted = {"run_id": run_id, "agent": agent, "type": kind}
+    wanted = Wanted(run_id, agent, kind)
     if follow:
         with_pentad(lambda pentad: _follow(pentad, wanted, as_json))
         return
@@ -121,7 +129,7 @@ def queues(as_json: bool) -> None:
     show_table(headings, [list(document.values()) for document in documents], "no inboxes")
 
 
-async def _read(pentad: Pentad, wanted: dict[str, str], limit: int) -> list[bus_pb2.MessageRecord]:
+async def _read(pentad: Pentad, wanted: Wanted, limit: int) -> list[bus_pb2.MessageRecord]:
     """The newest ones that are wanted, newest first; all for a limit of 0."""
     found: list[bus_pb2.MessageRecord] = []
     chosen, token = await _filter(pentad, wanted), ""
@@ -134,7 +142,7 @@ async def _read(pentad: Pentad, wanted: dict[str, str], limit: int) -> list[bus_
             return found
 
 
-async def _follow(pentad: Pentad, wanted: dict[str, str], as_json: bool) -> None:
+async def _follow(pentad: Pentad, wanted: Wanted, as_json: bool) -> None:
     from pentad_cli.message_document import message_document, message_row
     from pentad_cli.table import show_json_line
     from pentad_cli.terminal import plain
@@ -146,14 +154,12 @@ async def _follow(pentad: Pentad, wanted: dict[str, str], as_json: bool) -> None
             print("\t".join(plain(str(cell)) for cell in message_row(record.message)), flush=True)
 
 
-async def _filter(pentad: Pentad, wanted: dict[str, str]) -> Any:
+async def _filter(pentad: Pentad, wanted: Wanted) -> bus_pb2.MessageFilter:
+    from pentad_cli.run_lookup import find_run
     from pentad_client.bus import message_filter
 
-    if wanted["run_id"]:
-        from pentad_cli.run_lookup import find_run
-
-        wanted = {**wanted, "run_id": (await find_run(pentad, wanted["run_id"])).run_id}
-    return message_filter(**wanted)
+    run_id = (await find_run(pentad, wanted.run_id)).run_id if wanted.run_id else ""
+    return message_filter(run_id=run_id, agent=wanted.agent, type=wanted.type)
 
 
 def _page_size(limit: int, had: int) -> int:

@@ -29,7 +29,7 @@ def commands() -> Iterator[tuple[str, ...]]:
     yield from below(root, ())
 
 
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
 def test_every_command_has_help_with_examples(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
