@@ -97,7 +97,9 @@ def test_any_history(steps: list[tuple[Transaction, int]]) -> None:
         state.now += timedelta(seconds=seconds)
         before = state.revision
         holds = all(expected(state, item) for item in transaction.compares)
-        seen = {address: state.live(address) for address in map(lambda key: Address("tenant", "", key), "abc")}
+        seen = {
+            address: state.live(address) for address in map(lambda key: Address("tenant", "", key), "abc")
+        }
         outcome = state.do(transaction)
         ops = transaction.then if holds else transaction.otherwise
         assert outcome.succeeded is holds

@@ -45,7 +45,9 @@ async def test_heartbeat_of_unknown_instance_is_told_to_register() -> None:
 
 
 async def test_epoch_counts_and_fences() -> None:
-    """Each registration counts one up, also after the instance was gone; heartbeats of older epochs are refused."""
+    """Each registration counts one up, also after the instance was gone; heartbeats of older epochs are
+    refused.
+    """
     world = World()
     first = await world.register("writer", "a")
     second = await world.register("writer", "a")
@@ -58,7 +60,9 @@ async def test_epoch_counts_and_fences() -> None:
 
 
 async def test_repeated_request_has_no_further_effect() -> None:
-    """Registering twice with one request id gives the same instance and epoch, also when the registry names it."""
+    """Registering twice with one request id gives the same instance and epoch, also when the registry
+    names it.
+    """
     world = World()
     first = await world.register("writer", request_id="r1")
     again = await world.register("writer", request_id="r1")
@@ -96,7 +100,9 @@ async def test_only_the_registry_says_suspect_and_gone(status: Status) -> None:
 
 
 async def test_grants() -> None:
-    """A key registers, keeps alive and deregisters only agents that it may act as; `pentad.*` is for services."""
+    """A key registers, keeps alive and deregisters only agents that it may act as; `pentad.*` is for
+    services.
+    """
     world = World()
     agent = CallContext(tenant_id="acme", key_id="k", role="agent", grants=("writer",))
     lease = await world.register("critic", "a")
@@ -107,12 +113,16 @@ async def test_grants() -> None:
 
 
 async def test_deregister_and_forget() -> None:
-    """An instance leaves at once; with `forget` the agent goes with its last one. Doing it twice is no error."""
+    """An instance leaves at once; with `forget` the agent goes with its last one. Doing it twice is no
+    error.
+    """
     world = World()
     await world.register("writer", "a")
     await world.register("writer", "b")
     await world.registry.deregister(ADMIN, "writer", "a", forget=True)
-    assert [item.instance for item in (await world.parts.directory.agent("acme", "writer")).instances] == ["b"]
+    assert [item.instance for item in (await world.parts.directory.agent("acme", "writer")).instances] == [
+        "b"
+    ]
     await world.registry.deregister(ADMIN, "writer", "b")
     assert (await world.parts.directory.agent("acme", "writer")).instances == ()
     await world.registry.deregister(ADMIN, "writer", "b", forget=True)
@@ -122,7 +132,9 @@ async def test_deregister_and_forget() -> None:
 
 
 async def test_newest_card_of_live_instances() -> None:
-    """An agent is what the newest version among its live instances says; with nobody there, the newest known."""
+    """An agent is what the newest version among its live instances says; with nobody there, the newest
+    known.
+    """
     world = World()
     await world.register("writer", "a", version="1")
     await world.register("writer", "b", version="2")

@@ -24,7 +24,9 @@ async def test_concurrent_callers_spread() -> None:
 
 
 async def test_no_more_than_capacity() -> None:
-    """A full agent is UNAVAILABLE with a hint to come back, until a place is given back or its time is over."""
+    """A full agent is UNAVAILABLE with a hint to come back, until a place is given back or its time is
+    over.
+    """
     world = World()
     await world.register("writer", "a", capacity=2)
     await world.parts.places.select("acme", WRITER, 5)

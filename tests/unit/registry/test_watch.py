@@ -30,7 +30,9 @@ def shown(change: Change) -> tuple[str, str, list[str]]:
 
 
 async def test_present_then_changes() -> None:
-    """A watch begins with all agents by name and SYNCED, then shows each change of an agent, instance or status."""
+    """A watch begins with all agents by name and SYNCED, then shows each change of an agent, instance
+    or status.
+    """
     world = World()
     await world.register("b", "1")
     await world.register("a", "1")
@@ -73,7 +75,9 @@ async def test_resume_anywhere() -> None:
         resumed = world.parts.watches.changes("acme", cursor)
         rest = await take(resumed, len(whole) - index - 1)
         live = [shown(change)[:2] for change, _ in rest if change.kind is not ChangeKind.SYNCED]
-        expected = [shown(change)[:2] for change, _ in whole[index + 1 :] if change.kind is not ChangeKind.SYNCED]
+        expected = [
+            shown(change)[:2] for change, _ in whole[index + 1 :] if change.kind is not ChangeKind.SYNCED
+        ]
         assert live == expected if index >= 3 else set(live) >= set(expected)
 
 
@@ -113,7 +117,9 @@ async def test_malformed_cursor(cursor: str) -> None:
 
 
 async def test_drain_order_comes_out_of_turn() -> None:
-    """A KeepAlive stream gets the order to drain at once, for its own instances only, and with each answer after."""
+    """A KeepAlive stream gets the order to drain at once, for its own instances only, and with each
+    answer after.
+    """
     world = World()
     mine, _ = await world.register("a", "1"), await world.register("a", "2")
     beats: asyncio.Queue[Heartbeat] = asyncio.Queue()
