@@ -1,0 +1,1 @@
+"""What `make bench` measures. Each benchmark writes `benchmarks/results/<name>.json` and prints its rows."""

@@ -1,0 +1,16 @@
+"""An agent that does nothing, for benchmarks."""
+
+from __future__ import annotations
+
+from pentad_agents import BaseAgent, Context, Task
+
+
+class ThirdAgent(BaseAgent):
+    """Answers at once."""
+
+    name = "third"
+    CAPABILITIES = ("nothing",)
+
+    async def execute(self, task: Task, ctx: Context) -> str:
+        """Answers."""
+        return "done"
