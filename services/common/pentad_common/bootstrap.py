@@ -116,6 +116,7 @@ def main() -> None:
     parser.add_argument("--journal-url", required=True, help="the bus's database; may be the same")
     parser.add_argument("--key-file", required=True, type=Path, help="where the admin key is kept, mode 0600")
     options = parser.parse_args()
+    os.umask(0o077)  # what users' agents say to each other is in these files
     try:
         print(json.dumps(bootstrap(options.database_url, options.journal_url, options.key_file)))
     except StartupError as error:

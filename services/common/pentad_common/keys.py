@@ -134,6 +134,8 @@ class KeyStore:
         try:
             return await self._database.run(insert, tenant=tenant)
         except IntegrityError:
+            if not request_id:
+                raise
             raise AlreadyExists(
                 "KEY_EXISTS", "a key was already made for this request_id; its secret cannot be shown again"
             ) from None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import Context
 from dataclasses import dataclass
 
 from pentad_common.errors import PentadError
@@ -26,7 +28,7 @@ class _Stream:
 
     def end(self, error: PentadError) -> None:
         if self.error is None:
-            self.error = error
+            self.error = copy.copy(error)  # each stream raises its own
             self.task.cancel()
 
 
@@ -40,24 +42,26 @@ class OpenStreams:
 
     @asynccontextmanager
     async def kept(self, method: str, key_id: str) -> AsyncIterator[None]:
-        """Around the stream that the current task serves. Raises the PentadError with which it was ended, if
-        it was.
+        """Around the stream that the current task serves.
+
+        Raises the PentadError that it was ended with, if any, whatever the handler made of its cancellation.
         """
         task = asyncio.current_task()
         assert task is not None
         stream = _Stream(method, key_id, task)
         self._streams.add(stream)
         if self._watcher is None:
-            self._watcher = asyncio.create_task(self._watch())
+            self._watcher = asyncio.create_task(self._watch(), context=Context())
         try:
             yield
-        except asyncio.CancelledError:
+        except (Exception, asyncio.CancelledError):
             if stream.error is None:
                 raise
-            task.uncancel()
-            raise stream.error from None
         finally:
             self._streams.discard(stream)
+        if stream.error is not None:
+            task.uncancel()
+            raise stream.error
 
     def end(self, error: PentadError, which: Callable[[str], bool]) -> None:
         """Ends the streams of the methods that `which` picks with `error`."""
@@ -77,8 +81,8 @@ class OpenStreams:
         key_ids = {stream.key_id for stream in self._streams}
         try:
             keys = await self._keys.lookup(key_ids) if key_ids else {}
-        except PentadError as error:
-            log.warning("cannot look up the keys of open streams", reason=error.reason)
+        except Exception:  # whatever it is, the next look may succeed, and must take place
+            log.exception("cannot look up the keys of open streams")
             return
         ended = {key_id: keys[key_id].ended() if key_id in keys else invalid_key() for key_id in key_ids}
         for stream in list(self._streams):
