@@ -7,4 +7,7 @@ pytest_plugins = [  # each after what it imports
     "tests.fixtures.postgres",
     "tests.fixtures.databases",
     "tests.fixtures.valkey",
+    "tests.fixtures.buses",
+    "tests.fixtures.upstream",
+    "tests.fixtures.llm_gateway",
 ]

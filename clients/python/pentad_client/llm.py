@@ -21,7 +21,6 @@ from typing import Any
 
 from pentad.common.v1 import common_pb2
 from pentad.llm.v1 import llm_pb2, llm_pb2_grpc
-
 from pentad_client.channel import Channels
 from pentad_client.config import ClientConfig
 from pentad_client.errors import InvalidArgument, Unavailable, from_proto
@@ -30,12 +29,14 @@ TIMEOUT_SECONDS = 600.0
 """Of calls that say nothing else: models take longer than other services."""
 
 MessageLike = llm_pb2.Message | tuple[str, str] | Mapping[str, Any]
-"""A message, or `(role, text)`, or `{"role": …, "content": text}`; roles are system, user, assistant and tool."""
+"""A message, or `(role, text)`, or `{"role": …, "content": text}`; roles are system, user, assistant and
+tool."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. `finish_reason`: stop, length, tool_calls, content_filter, or "" where it is not known."""
+    """A whole answer. `finish_reason`: stop, length, tool_calls, content_filter, or "" where it is not
+    known."""
 
     message: llm_pb2.Message
     finish_reason: str
@@ -60,7 +61,8 @@ class Answer:
 class AnswerStream:
     """An answer as it is made: iterate over it, once. Leaving the `async with` block early ends the call.
 
-    Iterating raises PentadError when the answer could not begin, or was cut; what came until then stays in `text`.
+    Iterating raises PentadError when the answer could not begin, or was cut; what came until then stays in
+    `text`.
     """
 
     def __init__(self, call: Any) -> None:
@@ -113,7 +115,11 @@ class LlmClient:
         self._stub = channels.stub(config.llm_address, llm_pb2_grpc.LlmGatewayServiceStub, llm_pb2.DESCRIPTOR)
 
     async def invoke(
-        self, prompt: str | None = None, *, timeout: float | None = TIMEOUT_SECONDS, **request: Any
+        self,
+        prompt: str | None = None,
+        *,
+        timeout: float | None = TIMEOUT_SECONDS,  # noqa: ASYNC109 - it travels to the server
+        **request: Any,
     ) -> Answer:
         """Asks a model and waits for the whole answer. `request`: see `completion`. `timeout` in seconds.
 
@@ -133,25 +139,30 @@ class LlmClient:
         return AnswerStream(self._stub.InvokeStreaming(asked, timeout=timeout))
 
     async def count_tokens(self, prompt: str | None = None, **request: Any) -> llm_pb2.CountTokensResponse:
-        """Tokens of a request's input; `estimated` says whether they were counted. `request`: see `completion`."""
-        return await self._stub.CountTokens(
-            llm_pb2.CountTokensRequest(completion=completion(prompt, **request))
-        )
+        """Tokens of a request's input; `estimated` says whether they were counted. `request`: see
+        `completion`."""
+        asked = llm_pb2.CountTokensRequest(completion=completion(prompt, **request))
+        response: llm_pb2.CountTokensResponse = await self._stub.CountTokens(asked)
+        return response
 
     async def models(self, provider: str = "") -> llm_pb2.ListModelsResponse:
         """The models that can be asked, and those that could be; all providers' by default."""
-        return await self._stub.ListModels(llm_pb2.ListModelsRequest(provider=provider))
+        request = llm_pb2.ListModelsRequest(provider=provider)
+        response: llm_pb2.ListModelsResponse = await self._stub.ListModels(request)
+        return response
 
     async def usage(
         self, *, start: datetime | None = None, end: datetime | None = None, run_id: str = "", agent: str = ""
     ) -> llm_pb2.GetUsageResponse:
-        """What the tenant's calls cost, from `start` on and before `end` (aware times). Not for keys of role agent."""
+        """What the tenant's calls cost, from `start` on and before `end` (aware times). Not for keys of role
+        agent."""
         request = llm_pb2.GetUsageRequest(run_id=run_id, agent=agent)
         if start is not None:
             request.start_time.FromDatetime(start)
         if end is not None:
             request.end_time.FromDatetime(end)
-        return await self._stub.GetUsage(request)
+        response: llm_pb2.GetUsageResponse = await self._stub.GetUsage(request)
+        return response
 
 
 def completion(
@@ -174,9 +185,9 @@ def completion(
 ) -> llm_pb2.Completion:
     """A request: `system`, then `messages`, then `prompt` as a user's message; at least one of the last two.
 
-    `model`: `provider/model`, a provider, or an alias; "" is the gateway's default. `json_schema`: what the answer must
-    fit. Fields that a model does not take are left out, and `served.ignored_fields` of the answer names them.
-    Raises InvalidArgument INVALID_REQUEST.
+    `model`: `provider/model`, a provider, or an alias; "" is the gateway's default. `json_schema`: what the
+    answer must fit. Fields that a model does not take are left out, and `served.ignored_fields` of the answer
+    names them. Raises InvalidArgument INVALID_REQUEST.
     """
     said = [
         *(message(item) for item in messages),
@@ -224,15 +235,14 @@ def message(item: MessageLike) -> llm_pb2.Message:
 
 def text_message(role: str, text: str) -> llm_pb2.Message:
     """A message of words alone. Raises InvalidArgument INVALID_REQUEST if there is no such role."""
-    try:
-        number = llm_pb2.MessageRole.Value(f"MESSAGE_ROLE_{role.upper()}")
-    except ValueError:
+    name = f"MESSAGE_ROLE_{role.upper()}"
+    if role == "unspecified" or name not in llm_pb2.MessageRole.keys():  # noqa: SIM118 - not a dict
         raise InvalidArgument(
             "INVALID_REQUEST",
             f"there is no role {role!r}; it is one of system, user, assistant, tool",
             role=role,
-        ) from None
-    return llm_pb2.Message(role=number, parts=[llm_pb2.MessagePart(text=text)])
+        )
+    return llm_pb2.Message(role=name, parts=[llm_pb2.MessagePart(text=text)])
 
 
 def finish_reason(number: int) -> str:

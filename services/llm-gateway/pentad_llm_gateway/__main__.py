@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from pentad.llm.v1 import llm_pb2_grpc
-
 from pentad_common.db import Database
 from pentad_common.server import Server, run_service
 from pentad_common.settings import load_settings
@@ -21,7 +20,8 @@ from pentad_llm_gateway.store.sql import SqlCallStore
 
 @asynccontextmanager
 async def built(settings: GatewaySettings, database: Database) -> AsyncIterator[Server]:
-    """The server with its servicer. After the block, what the calls cost is kept and the providers are closed."""
+    """The server with its servicer. After the block, what the calls cost is kept and the providers are
+    closed."""
     catalog = load_catalog(settings.llm_catalog)
     factory = ProviderFactory(settings, catalog)
     router = Router(factory, catalog, settings.llm_default_model)

@@ -1,4 +1,5 @@
-"""The models that the gateway knows, read from YAML and checked by Pydantic: limits, abilities, prices, aliases."""
+"""The models that the gateway knows, read from YAML and checked by Pydantic: limits, abilities, prices,
+aliases."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ class _Strict(BaseModel):
 
 
 class Price(_Strict):
-    """Dollars a million tokens. Without a price of their own, cached and cache-writing tokens cost as input."""
+    """Dollars a million tokens. Without a price of their own, cached and cache-writing tokens cost as
+    input."""
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
@@ -119,7 +121,8 @@ class Catalog(_Strict):
 
 
 def load_catalog(path: str = "") -> Catalog:
-    """The catalog at `path`, or the one that comes with the gateway. Raises StartupError, saying where it is wrong."""
+    """The catalog at `path`, or the one that comes with the gateway. Raises StartupError, saying where it is
+    wrong."""
     shown = path or "models.yaml"
     try:
         text = (

@@ -187,7 +187,8 @@ _TOKENS_AN_IMAGE = 1_000
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens a text has: 3.5 bytes of UTF-8 each, a little more than most tokenizers need for English."""
+    """About how many tokens a text has: 3.5 bytes of UTF-8 each, a little more than most tokenizers need for
+    English."""
     return -int(-len(text.encode()) // _CHARACTERS_A_TOKEN) if text else 0
 
 

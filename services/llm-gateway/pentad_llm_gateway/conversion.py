@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from pentad.common.v1 import common_pb2
 from pentad.llm.v1 import llm_pb2 as pb
-
 from pentad_common.errors import InvalidArgument, to_proto
 from pentad_llm_gateway import completion as c
 from pentad_llm_gateway.call_record import Served
@@ -25,13 +26,12 @@ _ROLES: dict[int, c.Role] = {
     pb.MESSAGE_ROLE_ASSISTANT: "assistant",
     pb.MESSAGE_ROLE_TOOL: "tool",
 }
-_ROLE_NUMBERS = {role: number for number, role in _ROLES.items()}
 _MODES: dict[int, c.ChoiceMode] = {
     pb.ToolChoice.MODE_NONE: "none",
     pb.ToolChoice.MODE_REQUIRED: "required",
     pb.ToolChoice.MODE_NAMED: "named",
 }
-_FINISH: dict[str, pb.FinishReason.ValueType] = {
+_FINISH: dict[str, pb.FinishReason] = {
     "stop": pb.FINISH_REASON_STOP,
     "length": pb.FINISH_REASON_LENGTH,
     "tool_calls": pb.FINISH_REASON_TOOL_CALLS,
@@ -165,7 +165,7 @@ def frame_proto(frame: Frame) -> pb.InvokeStreamingResponse:
 
 def message_proto(message: c.Message) -> pb.Message:
     """A turn; a model says words and calls tools, so there are no other parts."""
-    proto = pb.Message(role=_ROLE_NUMBERS[message.role])
+    proto = pb.Message(role=f"MESSAGE_ROLE_{message.role.upper()}")
     for part in message.parts:
         if isinstance(part, c.Text):
             proto.parts.add(text=part.text)
@@ -246,9 +246,7 @@ def read_usage_query(request: pb.GetUsageRequest) -> UsageQuery:
     )
 
 
-def _time(request: pb.GetUsageRequest, field: str) -> Any:
-    from datetime import UTC
-
+def _time(request: pb.GetUsageRequest, field: str) -> datetime | None:
     value: Timestamp = getattr(request, field)
     try:
         return value.ToDatetime(tzinfo=UTC) if request.HasField(field) else None

@@ -1,7 +1,7 @@
 """What went wrong upstream, in the one taxonomy that callers see.
 
-`UpstreamError` is what a provider said, whatever its dialect; `classify` makes of it a PentadError with a reason of the
-contract. An error that may be retried, here or by the caller, has `retry_after`; no other has.
+`UpstreamError` is what a provider said, whatever its dialect; `classify` makes of it a PentadError with a
+reason of the contract. An error that may be retried, here or by the caller, has `retry_after`; no other has.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _RETRY_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class UpstreamError:
-    """A provider's refusal. `status` is HTTP's, None where there was no answer; `codes` are the provider's own words
-    for it, the most exact first; `detail` has figures that came with it."""
+    """A provider's refusal. `status` is HTTP's, None where there was no answer; `codes` are the provider's
+    own words for it, the most exact first; `detail` has figures that came with it."""
 
     provider: str
     status: int | None = None
@@ -150,7 +150,8 @@ _VAGUE = {"invalid_request_error", "BadRequestError"}
 
 # Providers that have no code for it say it in these words only.
 _CONTEXT_WORDS = re.compile(
-    r"prompt is too long|maximum context length|exceeds? the (available |model's )?(context|maximum) (size|length|window)|"
+    r"prompt is too long|maximum context length|"
+    r"exceeds? the (available |model's )?(context|maximum) (size|length|window)|"
     r"context (length|window) (is )?exceeded|input is too long|too many (input )?tokens",
     re.I,
 )
@@ -160,7 +161,8 @@ _COUNTS = re.compile(r"(\d{3,}) tokens? > (\d{3,})|\((\d{3,}) tokens\).*\((\d{3,
 
 
 def classify(error: UpstreamError) -> PentadError:
-    """The error that callers see, with `provider`, `provider_code` and `provider_request_id` in its metadata."""
+    """The error that callers see, with `provider`, `provider_code` and `provider_request_id` in its
+    metadata."""
     kind = _kind(error)
     metadata: dict[str, object] = {"provider": error.provider}
     if error.codes:

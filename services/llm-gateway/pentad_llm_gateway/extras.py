@@ -1,5 +1,5 @@
-"""What callers may pass through to a provider as it is, and what not: never an address, a key, or a field that the
-contract has a place for."""
+"""What callers may pass through to a provider as it is, and what not: never an address, a key, or a field
+that the contract has a place for."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from typing import Any
 
 from pentad_common.errors import InvalidArgument
 
+# fmt: off
 _ADDRESSES_AND_KEYS = frozenset(
     {
         "access_token", "api_base", "api_key", "api_version", "apikey", "auth_token", "authorization",
         "authorization_token", "base_url", "baseurl", "connector_id", "credentials", "custom_llm_provider",
-        "default_headers", "default_query", "endpoint", "extra_body", "extra_headers", "extra_query", "headers",
-        "http_client", "mcp_servers", "organization", "project", "proxies", "proxy", "server_url", "timeout",
-        "x_api_key",
+        "default_headers", "default_query", "endpoint", "extra_body", "extra_headers", "extra_query",
+        "headers", "http_client", "mcp_servers", "organization", "project", "proxies", "proxy",
+        "server_url", "timeout", "x_api_key",
     }
-)  # fmt: skip
+)
 _OWNED = frozenset(
     {
-        "max_completion_tokens", "max_tokens", "messages", "model", "n", "reasoning_effort", "response_format",
-        "seed", "stop", "stop_sequences", "stream", "stream_options", "system", "temperature", "tool_choice",
-        "tools", "top_p",
+        "max_completion_tokens", "max_tokens", "messages", "model", "n", "output_config",
+        "reasoning_effort", "response_format", "seed", "stop", "stop_sequences", "stream", "stream_options",
+        "system", "temperature", "tool_choice", "tools", "top_p",
     }
-)  # fmt: skip
+)
+# fmt: on
 
 
 def check_extras(extras: Mapping[str, Any]) -> None:

@@ -1,4 +1,5 @@
-"""The gateway's rules: find the model, ask it in time, try again where that can help, and account for every call."""
+"""The gateway's rules: find the model, ask it in time, try again where that can help, and account for every
+call."""
 
 from __future__ import annotations
 
@@ -38,6 +39,10 @@ from pentad_llm_gateway.store.base import CallStore, ModelUsage, UsageQuery
 log = get_logger(__name__)
 
 Result = TypeVar("Result")
+
+_AFTER_GIVING_UP_SECONDS = 3.0
+"""The least wait that callers are told of. Below two seconds their gRPC would try again by itself, and multiply the
+attempts made here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +119,8 @@ class Gateway:
     async def stream(self, caller: CallContext, completion: Completion) -> AsyncGenerator[Frame, None]:
         """Asks a model: deltas as they come, then one Done or one Failed.
 
-        Raises PentadErrors of the taxonomy for what fails before the first delta. Closing the generator ends the
-        request upstream; the call is accounted all the same.
+        Raises PentadErrors of the taxonomy for what fails before the first delta. Closing the generator ends
+        the request upstream; the call is accounted all the same.
         """
         target, completion, ignored = self._prepare(completion)
         with self._accounted(CallRecord(caller, target, completion, True, ignored)) as call:
@@ -193,6 +198,8 @@ class Gateway:
             return await retrying(self._retry, attempt, pace.left, on_retry)
         except PentadError as error:
             error.metadata.setdefault("attempts", str(call.attempts))
+            if error.retry_after is not None:
+                error.retry_after = max(error.retry_after, _AFTER_GIVING_UP_SECONDS)
             raise
 
 
@@ -256,7 +263,8 @@ async def _begin(
 async def _frames(
     event: Event, events: AsyncGenerator[Event, None], call: CallRecord, pace: Pace
 ) -> AsyncGenerator[Frame, None]:
-    """The frames of an answer that has begun with `event`; ends with Done or Failed and raises nothing upstream's."""
+    """The frames of an answer that has begun with `event`; ends with Done or Failed and raises nothing
+    upstream's."""
     try:
         while not isinstance(event, Finished):
             if not isinstance(event, Opened):

@@ -21,8 +21,8 @@ _RETRY_SECONDS = 1.0
 class Ledger:
     """Writes behind, in batches: whatever ended while the last batch was written is the next one.
 
-    A graceful stop loses nothing; a killed process loses what ended in its last few milliseconds. While the database
-    cannot be used, calls pile up here, to a bound.
+    A graceful stop loses nothing; a killed process loses what ended in its last few milliseconds. While the
+    database cannot be used, calls pile up here, to a bound.
     """
 
     def __init__(self, store: CallStore) -> None:

@@ -19,7 +19,8 @@ class ListedModel:
 
 
 def list_models(factory: ProviderFactory, provider: str = "") -> list[ListedModel]:
-    """All models by provider and name, or one provider's. Raises NotFound MODEL_NOT_FOUND if there is no such one."""
+    """All models by provider and name, or one provider's. Raises NotFound MODEL_NOT_FOUND if there is no such
+    one."""
     names = [provider] if provider else factory.names()
     return [
         ListedModel(name, model, entry, factory.get(name).unavailable())

@@ -1,4 +1,5 @@
-"""Runs the local model's process: started when first needed, again when it died, stopped when nobody needs it."""
+"""Runs the local model's process: started when first needed, again when it died, stopped when nobody needs
+it."""
 
 from __future__ import annotations
 
@@ -9,10 +10,11 @@ import os
 import secrets
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pentad_common.errors import Unavailable
 from pentad_common.telemetry import get_logger
@@ -69,7 +71,8 @@ class LocalProcess:
 
     @asynccontextmanager
     async def used(self) -> AsyncIterator[Running]:
-        """Within the block the process is not stopped for idleness. Raises Unavailable PROVIDER_UNAVAILABLE."""
+        """Within the block the process is not stopped for idleness. Raises Unavailable
+        PROVIDER_UNAVAILABLE."""
         self._users += 1
         if self._idle is not None:
             self._idle.cancel()
@@ -158,7 +161,8 @@ class LocalProcess:
         )
 
     def _watch(self, process: asyncio.subprocess.Process, errors: deque[str]) -> None:
-        """Reads what it writes, so that it never waits for a reader; the last lines tell why it did not start."""
+        """Reads what it writes, so that it never waits for a reader; the last lines tell why it did not
+        start."""
 
         async def read() -> None:
             assert process.stderr is not None
@@ -176,8 +180,8 @@ class LocalProcess:
         if not self._users:
             await self.stop()
 
-    def _spawn(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

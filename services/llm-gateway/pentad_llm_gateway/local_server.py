@@ -1,8 +1,8 @@
 """The process of the local model: `python -m pentad_llm_gateway.local_server`, started by `local_process`.
 
-It reads one line of JSON from standard input (so that no other user sees the key among the arguments), serves OpenAI's
-protocol on a free port of the loopback interface, and prints that port. It ends when standard input does, or with its
-parent, whatever that one died of.
+It reads one line of JSON from standard input (so that no other user sees the key among the arguments), serves
+OpenAI's protocol on a free port of the loopback interface, and prints that port. It ends when standard input
+does, or with its parent, whatever that one died of.
 """
 
 from __future__ import annotations

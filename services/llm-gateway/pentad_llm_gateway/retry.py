@@ -1,4 +1,5 @@
-"""Trying again: exponential waits with jitter, the provider's Retry-After, and never beyond the caller's patience.
+"""Trying again: exponential waits with jitter, the provider's Retry-After, and never beyond the caller's
+patience.
 
 This is the only layer that retries: the SDKs' own retries are off.
 """
@@ -50,9 +51,11 @@ async def retrying(
     left: Callable[[], float | None],
     on_retry: Callable[[int, PentadError, float], None],
 ) -> Result:
-    """The result of `attempt()`, called until it succeeds or its error shall not be tried again, which is raised.
+    """The result of `attempt()`, called until it succeeds or its error shall not be tried again, which is
+    raised.
 
-    `left()`: seconds until the caller gives up, None if never. `on_retry(attempt, error, wait)` is told of each retry.
+    `left()`: seconds until the caller gives up, None if never. `on_retry(attempt, error, wait)` is told of
+    each retry.
     """
     number = 1
     while True:

@@ -31,7 +31,8 @@ class Target:
 
 
 class Router:
-    """Finds targets. Names are `provider/model`, a provider, a model of the catalog, an alias, or "" for the default."""
+    """Finds targets. Names are `provider/model`, a provider, a model of the catalog, an alias, or "" for the
+    default."""
 
     def __init__(self, factory: ProviderFactory, catalog: Catalog, default: str = "") -> None:
         self._factory = factory
@@ -39,7 +40,8 @@ class Router:
         self._default = default
 
     def default_model(self) -> str:
-        """What "" means, as `provider/model`; "" if no provider is set up. Raises NotFound MODEL_NOT_FOUND."""
+        """What "" means, as `provider/model`; "" if no provider is set up. Raises NotFound
+        MODEL_NOT_FOUND."""
         if self._default:
             return self.find(self._default).name
         for name in PREFERENCE:
@@ -51,7 +53,8 @@ class Router:
     def resolve(self, requested: str) -> Target:
         """The target of a name, ready to be asked.
 
-        Raises NotFound MODEL_NOT_FOUND, FailedPrecondition PROVIDER_AUTHENTICATION, Unavailable PROVIDER_UNAVAILABLE.
+        Raises NotFound MODEL_NOT_FOUND, FailedPrecondition PROVIDER_AUTHENTICATION, Unavailable
+        PROVIDER_UNAVAILABLE.
         """
         name = requested or self.default_model()
         if not name:
@@ -78,7 +81,7 @@ class Router:
         if provider is None or not model:
             raise NotFound(
                 "MODEL_NOT_FOUND",
-                f"there is no model {name!r}: name it as provider/model; `pentad llm models` shows what there is",
+                f"there is no model {name!r}; `pentad llm models` shows what there is, as provider/model",
                 model=name,
             )
         return Target(name, provider, model, provider.model(model))

@@ -1,7 +1,7 @@
 """JSON Schemas as providers want them.
 
-Providers that guarantee a schema take only objects that say `additionalProperties: false`; OpenAI wants all properties
-required too. An answer that fits the stricter schema fits the one that was asked for.
+Providers that guarantee a schema take only objects that say `additionalProperties: false`; OpenAI wants all
+properties required too. An answer that fits the stricter schema fits the one that was asked for.
 """
 
 from __future__ import annotations

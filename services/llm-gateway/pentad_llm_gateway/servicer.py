@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from pentad.llm.v1 import llm_pb2 as pb
 from pentad.llm.v1 import llm_pb2_grpc
-
 from pentad_common.call import current_call
-from pentad_common.errors import Unavailable
 from pentad_llm_gateway import conversion
 from pentad_llm_gateway.gateway import Gateway
 from pentad_llm_gateway.listing import list_models
@@ -29,8 +27,7 @@ class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
     async def Invoke(self, request: pb.InvokeRequest, context: Any) -> pb.InvokeResponse:
         """See llm.proto."""
         completion = conversion.read_completion(request.completion)
-        with _retried_here_only(context):
-            return conversion.reply_proto(await self._gateway.invoke(current_call(), completion))
+        return conversion.reply_proto(await self._gateway.invoke(current_call(), completion))
 
     async def InvokeStreaming(
         self, request: pb.InvokeStreamingRequest, context: Any
@@ -44,8 +41,7 @@ class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
     async def CountTokens(self, request: pb.CountTokensRequest, context: Any) -> pb.CountTokensResponse:
         """See llm.proto."""
         completion = conversion.read_completion(request.completion)
-        with _retried_here_only(context):
-            count, target = await self._gateway.count_tokens(current_call(), completion)
+        count, target = await self._gateway.count_tokens(current_call(), completion)
         return pb.CountTokensResponse(
             input_tokens=count.input_tokens,
             estimated=count.estimated,
@@ -65,15 +61,3 @@ class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
         query = conversion.read_usage_query(request)
         return conversion.usage_response(await self._gateway.usage(current_call().tenant_id, query))
 
-
-@contextmanager
-def _retried_here_only(context: Any) -> Iterator[None]:
-    """Tells clients' gRPC not to retry what was retried here: else 3 attempts become 15."""
-    try:
-        yield
-    except Unavailable:
-        context.set_trailing_metadata(((_PUSHBACK, "-1"), *(context.trailing_metadata() or ())))
-        raise
-
-
-_PUSHBACK = "grpc-retry-pushback-ms"

@@ -1,8 +1,8 @@
 """What the gateway can be told.
 
-Keys come from the variables that the providers' own tools use: OPENAI_API_KEY, ANTHROPIC_API_KEY, and for any server
-that speaks OpenAI's protocol PENTAD_LLM_COMPATIBLE_BASE_URL, _API_KEY and _MODEL. Only the operator can set them: no
-request may name an address or a key.
+Keys come from the variables that the providers' own tools use: OPENAI_API_KEY, ANTHROPIC_API_KEY, and for any
+server that speaks OpenAI's protocol PENTAD_LLM_COMPATIBLE_BASE_URL, _API_KEY and _MODEL. Only the operator
+can set them: no request may name an address or a key.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class GatewaySettings(ServiceSettings):
     """The model that it is asked for when the caller names none."""
 
     llm_default_model: str = ""
-    """`provider/model`, a provider or an alias. Unset: the first provider that is set up, of anthropic, openai,
-    openai-compatible and local."""
+    """`provider/model`, a provider or an alias. Unset: the first provider that is set up, of anthropic,
+    openai, openai-compatible and local."""
     llm_catalog: str = ""
     """Path of a YAML file of models, prices and aliases instead of the one that comes with the gateway."""
 

@@ -22,7 +22,8 @@ class Turnstile:
 
     @asynccontextmanager
     async def passed(self, tenant: str) -> AsyncIterator[None]:
-        """Within the block a place is taken. Raises ResourceExhausted RATE_LIMITED when too many wait already."""
+        """Within the block a place is taken. Raises ResourceExhausted RATE_LIMITED when too many wait
+        already."""
         await self._enter(tenant)
         try:
             yield

@@ -56,7 +56,7 @@ class AnthropicProvider(Provider):
         with translated(self.name):
             client = await self._client.get()
             raw = await client.messages.with_raw_response.create(**self._arguments(model, completion))
-            return read_answer(raw.parse(), raw.headers.get("request-id", ""))
+            return read_answer(await raw.parse(), raw.headers.get("request-id", ""))
 
     async def stream(self, model: str, completion: Completion) -> AsyncGenerator[Event, None]:
         """See Provider."""

@@ -1,4 +1,5 @@
-"""Anthropic's Messages format: requests, answers and the events of a stream, to and from the gateway's values."""
+"""Anthropic's Messages format: requests, answers and the events of a stream, to and from the gateway's
+values."""
 
 from __future__ import annotations
 

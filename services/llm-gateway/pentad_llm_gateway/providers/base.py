@@ -1,8 +1,8 @@
 """What every provider of models is.
 
-A new provider is one subclass, named in the entry point group `pentad.llm_providers` (`my-provider = my_package:MyProvider`)
-and chosen by `my-provider/model`. It is made with the settings and its part of the catalog, once, when it is first
-needed; nothing in it may block the event loop.
+A new provider is one subclass, named in the entry point group `pentad.llm_providers` (`my-provider =
+my_package:MyProvider`) and chosen by `my-provider/model`. It is made with the settings and its part of the
+catalog, once, when it is first needed; nothing in it may block the event loop.
 """
 
 from __future__ import annotations

@@ -64,7 +64,8 @@ class ChatProvider(Provider):
 
 
 class LazyClient:
-    """An SDK's client, made when first needed: its import takes most of a second, so it happens in a thread."""
+    """An SDK's client, made when first needed: its import takes most of a second, so it happens in a
+    thread."""
 
     def __init__(self, make: Any) -> None:
         self._make = make

@@ -36,7 +36,8 @@ _FINISH: dict[str, FinishReason] = {
 
 
 def request_body(model: str, completion: Completion, *, limit_field: str, strict: bool) -> dict[str, Any]:
-    """The request's fields. `limit_field`: what the bound on output tokens is called. `strict`: close schemas."""
+    """The request's fields. `limit_field`: what the bound on output tokens is called. `strict`: close
+    schemas."""
     sampling = completion.sampling
     fields = {
         "model": model,

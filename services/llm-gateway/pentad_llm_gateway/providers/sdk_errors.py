@@ -1,12 +1,13 @@
 """The exceptions of the providers' SDKs, read into `UpstreamError`.
 
-Both SDKs are made by the same generator: their classes have the same names and attributes. So this reads those instead
-of importing either SDK.
+Both SDKs are made by the same generator: their classes have the same names and attributes. So this reads
+those instead of importing either SDK.
 """
 
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
@@ -39,15 +40,15 @@ def translate(provider: str, error: Exception) -> PentadError:
         return _transport(provider, UNAVAILABLE, error)
     if names & {"APIError"}:
         return classify(read_api_error(provider, error))
-    log.warning("answer not understood", provider=provider, error=type(error).__name__)
+    log.warning("answer not understood", provider=provider, error=type(error).__name__, at=_place(error))
     return classify(UpstreamError(provider, codes=(type(error).__name__,)))
 
 
 def read_api_error(provider: str, error: Any) -> UpstreamError:
     """What an SDK's APIError says."""
-    body = error.body if isinstance(error.body, Mapping) else {}
-    inner = body.get("error") if isinstance(body.get("error"), Mapping) else body
-    details = inner.get("details") if isinstance(inner.get("details"), Mapping) else {}
+    body = _mapping(error.body)
+    inner = _mapping(body.get("error")) or body
+    details = _mapping(inner.get("details"))
     codes = [details.get("error_code"), inner.get("code"), inner.get("type")]
     response = getattr(error, "response", None)
     headers = response.headers if response is not None else {}
@@ -63,8 +64,19 @@ def read_api_error(provider: str, error: Any) -> UpstreamError:
     )
 
 
+def _place(error: Exception) -> str:
+    """Where it was raised. Not what it says: that may be the model's words."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or `Retry-After` (seconds or a date); None if it says neither."""
+    """Seconds to wait, from `retry-after-ms` or `Retry-After` (seconds or a date); None if it says
+    neither."""
     milliseconds, value = headers.get("retry-after-ms"), headers.get("retry-after")
     try:
         if milliseconds:

@@ -23,7 +23,8 @@ class UsageQuery:
 
 @dataclass(frozen=True, slots=True)
 class ModelUsage:
-    """What the calls to one model cost. `cost_micros` is of those with a known price; None if there are none."""
+    """What the calls to one model cost. `cost_micros` is of those with a known price; None if there are
+    none."""
 
     provider: str
     model: str

@@ -75,7 +75,7 @@ def row(call: CallRecord) -> dict[str, Any]:
     }
 
 
-def _sums(tenant: str, query: UsageQuery) -> Select[Any]:
+def _sums(tenant: str, query: UsageQuery) -> Select[*tuple[Any, ...]]:
     counts = (
         LlmCall.input_tokens,
         LlmCall.output_tokens,
