@@ -13,7 +13,7 @@ import os
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -147,8 +147,8 @@ class OrchestratorClient:
         """Uploads a file. What is at hand as a whole is checked by its SHA-256, and sent again if need be.
 
         `name`: a path's own by default. `size`: of what comes in pieces, if known, to be refused early.
-        Raises InvalidArgument ARTIFACT_TOO_LARGE, CHECKSUM_MISMATCH; NotFound RUN_NOT_FOUND; OSError for a path
-        that cannot be read.
+        Raises InvalidArgument ARTIFACT_TOO_LARGE, CHECKSUM_MISMATCH; NotFound RUN_NOT_FOUND; OSError for a
+        path that cannot be read.
         """
         if isinstance(source, str | os.PathLike):
             name = name or os.path.basename(os.fspath(source))
@@ -249,8 +249,9 @@ def state_number(state: int | str) -> pb.State:
     """The contract's number of a state. Raises InvalidArgument STATE_UNKNOWN if there is none."""
     try:
         if isinstance(state, int):
-            return pb.State(state)
-        return pb.State(pb.State.Value(f"STATE_{state.upper().removeprefix('STATE_')}"))
+            pb.State.Name(cast(pb.State, state))
+            return cast(pb.State, state)
+        return cast(pb.State, pb.State.Value(f"STATE_{state.upper().removeprefix('STATE_')}"))
     except ValueError:
         known = ", ".join(name.removeprefix("STATE_").lower() for name in pb.State.keys()[1:])
         raise InvalidArgument("STATE_UNKNOWN", f"there is no state {state!r}; there is {known}") from None

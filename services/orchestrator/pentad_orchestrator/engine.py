@@ -1,8 +1,9 @@
 """The engine: the thin shell around the core.
 
 Everything that happens to a run goes through `move`: the run is locked, the core says what follows, and
-state, events, attempts and outgoing messages are committed together. Only then are messages published, questions
-asked and timers set. All of that can be lost: whoever looks at the run next finds in its state what is owed.
+state, events, attempts and outgoing messages are committed together. Only then are messages published,
+questions asked and timers set. All of that can be lost: whoever looks at the run next finds in its state what
+is owed.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pentad_orchestrator.run import NewArtifact
 
 MOST_PART_BYTES = 256 * 1024
 MOST_REQUEST_BYTES = 2 * 1024 * 1024
-SMALL_BYTES = 4 * 1024
+SMALL_BYTES = 1024
 """Parts up to this size stay inline whatever there is."""
 
 

@@ -38,6 +38,13 @@ class Outbox:
                 self._under_way.add(item.seq)
                 self._background.spawn(self._publish(item), item.tenant)
 
+    async def take_up(self, older_than: float) -> None:
+        """Sends what was committed at least `older_than` seconds ago and is not yet published."""
+        owed, needless = await self._store.owed(older_than)
+        for seq in needless:
+            self.forget(seq)
+        self.send(owed)
+
     async def _publish(self, item: Owed) -> None:
         try:
             await self._lines.of(item.tenant).publish(item.message)
@@ -56,6 +63,8 @@ class Outbox:
 
     def forget(self, seq: int) -> None:
         """The message is done with."""
+        if seq in self._settled:
+            return
         self._under_way.add(seq)
         self._settled.append(seq)
         if len(self._settled) == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -79,9 +80,9 @@ class Owed:
     message: bus_pb2.Message
 
 
-def state_number(phase: Phase | str) -> State:
+def state_number(phase: Phase | str) -> orchestrator_pb2.State:
     """The contract's number of a phase."""
-    return State(State.Value(f"STATE_{phase}"))
+    return cast(orchestrator_pb2.State, State.Value(f"STATE_{phase}"))
 
 
 def timestamp(seconds: float) -> Timestamp:

@@ -21,8 +21,10 @@ class OrchestratorSettings(ServiceSettings):
     artifact_max_bytes: int = Field(default=100 * 1024 * 1024, ge=1)
     artifact_orphan_seconds: float = Field(default=86_400.0, gt=0)
     """How long an artifact that no run uses is kept."""
-    run_inline_bytes: int = Field(default=1024 * 1024, ge=0)
-    """Bytes of a run's inputs and outputs that are kept in its messages; what is beyond becomes artifacts."""
+    run_inline_bytes: int = Field(default=512 * 1024, ge=0)
+    """Bytes of a run's inputs and outputs that travel inside messages; what is beyond becomes artifacts.
+
+    A task, which may carry all of it, must fit into what the bus takes (PENTAD_BUS_MAX_MESSAGE_BYTES)."""
     run_retention_days: float = Field(default=30.0, gt=0)
     poll_seconds: float = Field(default=1.0, gt=0)
     """How often to look for runs that an instance left behind when it died."""

@@ -52,14 +52,14 @@ class Upkeep:
 
     async def _recover(self) -> None:
         """Looks at every run under way: this instance may be the only one, and just have come back."""
-        self._engine.outbox.send(await self._runs.owed(0))
+        await self._engine.outbox.take_up(0)
         for tenant, run_id in await self._runs.active_runs():
             self._engine.look(tenant, run_id, again=True)
 
     async def _take_up(self) -> None:
         for tenant, run_id in await self._runs.claim_due(_GRACE_SECONDS):
             self._engine.look(tenant, run_id, again=True)
-        self._engine.outbox.send(await self._runs.owed(_GRACE_SECONDS))
+        await self._engine.outbox.take_up(_GRACE_SECONDS)
         if time.monotonic() - self._tenants_seen > _TENANTS_SECONDS:
             self._tenants_seen = time.monotonic()
             await self._mind_lines()

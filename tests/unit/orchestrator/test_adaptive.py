@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from pentad.orchestrator.v1 import orchestrator_pb2 as pb
-
 from pentad_orchestrator.core import signals
 from pentad_orchestrator.core.state import Failure, Phase
 from tests.unit.orchestrator.world import World, directory, json_part

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+
 from pentad.common.v1 import common_pb2
 from pentad.orchestrator.v1 import orchestrator_pb2 as pb
-
 from pentad_common.errors import FailedPrecondition
 from pentad_orchestrator.core import Policy, signals
 from pentad_orchestrator.core.state import Failure, Phase

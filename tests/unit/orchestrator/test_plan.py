@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pentad.orchestrator.v1 import orchestrator_pb2 as pb
 
+from pentad.orchestrator.v1 import orchestrator_pb2 as pb
 from pentad_common.errors import InvalidArgument
 from pentad_orchestrator.core import Policy, compile_strategy
 from tests.unit.orchestrator.world import edge, sequential, steps, text_part

@@ -8,7 +8,6 @@ from typing import Any
 
 from pentad.common.v1 import common_pb2
 from pentad.orchestrator.v1 import orchestrator_pb2 as pb
-
 from pentad_orchestrator.core import Graph, Policy, RunState, advance, compile_strategy, next_wake, signals
 from pentad_orchestrator.core.state import Failure, Phase, dump_state, load_state
 

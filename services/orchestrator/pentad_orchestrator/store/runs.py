@@ -28,6 +28,7 @@ from pentad_orchestrator.core.state import Failure, Output, Phase, dump_state, l
 from pentad_orchestrator.run import Change, Owed, StoredRun, moment
 from pentad_orchestrator.store.artifacts import insert_artifacts, use_artifacts
 from pentad_orchestrator.store.rows import attempt_row, event_row, run_proto
+from pentad_orchestrator.tasks import TASK
 
 Move = Callable[[StoredRun], Change | None]
 CLAIM_SECONDS = 5.0
@@ -104,19 +105,24 @@ class RunStore:
 
     # The outbox.
 
-    async def owed(self, older_than: float, limit: int = 500) -> list[Owed]:
-        """Messages committed at least `older_than` seconds ago and not yet published, in order."""
+    async def owed(self, older_than: float, limit: int = 500) -> tuple[list[Owed], list[int]]:
+        """Messages committed at least `older_than` seconds ago and not yet published, in order.
+
+        Apart from them the numbers of those that nobody needs any more: tasks of attempts that are over.
+        """
         until = utcnow() - timedelta(seconds=older_than)
-        query = (
-            select(OutboxMessage)
-            .where(OutboxMessage.create_time <= until)
-            .order_by(OutboxMessage.seq)
-            .limit(limit)
-        )
-        rows = await self._database.read(lambda session: session.scalars(query).all(), tenant=ALL_TENANTS)
-        return [
-            Owed(row.seq, row.tenant_id, row.run_id, bus_pb2.Message.FromString(row.message)) for row in rows
-        ]
+        late = select(OutboxMessage).where(OutboxMessage.create_time <= until)
+        query = late.order_by(OutboxMessage.seq).limit(limit)
+
+        def read(session: Session) -> tuple[list[Owed], list[int]]:
+            found = [_owed(row) for row in session.scalars(query)]
+            tasks = [item.message.id for item in found if item.message.type == TASK]
+            over = select(AgentRunRow.id).where(AgentRunRow.id.in_(tasks), AgentRunRow.end_time.is_not(None))
+            ended = set(session.scalars(over)) if tasks else set()
+            needed = [item for item in found if item.message.id not in ended]
+            return needed, [item.seq for item in found if item.message.id in ended]
+
+        return await self._database.read(read, tenant=ALL_TENANTS)
 
     async def settle(self, seqs: Sequence[int]) -> None:
         """Forgets messages that are published."""
@@ -332,6 +338,10 @@ def _write_rows(session: Session, run: StoredRun, change: Change) -> None:
         session.execute(update(AgentRunRow).where(AgentRunRow.id == row.pop("id")).values(**row))
     if change.events:
         session.execute(insert(RunEvent), [event_row(run.tenant, event) for event in change.events])
+
+
+def _owed(row: OutboxMessage) -> Owed:
+    return Owed(row.seq, row.tenant_id, row.run_id, bus_pb2.Message.FromString(row.message))
 
 
 def _write_outbox(session: Session, run: StoredRun, change: Change) -> list[Owed]:
