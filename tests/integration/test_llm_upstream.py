@@ -37,7 +37,8 @@ async def failure(pentad: Pentad, model: str, **request: Any) -> PentadError:
 
 @every_provider
 async def test_answer_and_account(house: House, pentad: Pentad, model: str) -> None:
-    """An answer comes with usage, finish reason and who served; its row has the envelope and none of the words."""
+    """An answer comes with usage, finish reason and who served; its row has the envelope and none of the
+    words."""
     with enveloped(run_id="run-1"):
         answer = await pentad.llm.invoke("hi", model=model, system="Be kind.", max_output_tokens=9)
     assert (answer.text, answer.finish_reason) == ("one two three four", "stop")
@@ -102,7 +103,8 @@ async def test_retried(upstream: Upstream, house: House, pentad: Pentad, model: 
 
 @every_provider
 async def test_gives_up(upstream: Upstream, house: House, pentad: Pentad, model: str) -> None:
-    """After the last attempt the caller gets the error, with a wait to respect; its own gRPC does not multiply them."""
+    """After the last attempt the caller gets the error, with a wait to respect; its own gRPC does not
+    multiply them."""
     upstream.will(*[Status(503)] * 12)
     error = await failure(pentad, model)
     assert (error.reason, error.metadata["attempts"]) == ("PROVIDER_UNAVAILABLE", "3")
@@ -122,7 +124,8 @@ async def test_not_retried(upstream: Upstream, pentad: Pentad, status: int) -> N
 
 
 async def test_retry_after_is_honoured(upstream: Upstream, pentad: Pentad) -> None:
-    """The provider's Retry-After is waited for; one that is longer than the caller's patience is handed on."""
+    """The provider's Retry-After is waited for; one that is longer than the caller's patience is handed
+    on."""
     upstream.will(Status(429, headers={"retry-after": "0.4"}))
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -195,7 +198,8 @@ async def test_cut_after_tokens(
 
 @pytest.mark.parametrize("model", MODELS)
 async def test_garbage(upstream: Upstream, pentad: Pentad, model: str) -> None:
-    """What is not the protocol is the provider's error: a status before the first token, a Failure after it."""
+    """What is not the protocol is the provider's error: a status before the first token, a Failure after
+    it."""
     data = b"event: content_block_delta\ndata: {not json\n\n"
     upstream.will(Garbage(0, data), Garbage(2, data), Status(200, b"<html>"))
     for text in ("", "one two"):
@@ -244,7 +248,8 @@ async def _kept(house: House) -> LlmCall:
 async def test_cancelled_invoke_closes_upstream(
     upstream: Upstream, house: House, pentad: Pentad, model: str
 ) -> None:
-    """A caller that leaves a unary call, or whose deadline passes, ends the request upstream within a second."""
+    """A caller that leaves a unary call, or whose deadline passes, ends the request upstream within a
+    second."""
     upstream.will(Hang(), Hang())
     asking = asyncio.create_task(pentad.llm.invoke("hi", model=model))
     request = await upstream.requested()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
@@ -63,9 +64,12 @@ def load_settings(kind: type[Settings]) -> Settings:
 def _explain(item: object) -> str:
     """One clause about one variable; secrets are not shown."""
     assert isinstance(item, dict)
-    name = PREFIX + "_".join(str(part) for part in item["loc"]).upper()
+    variable = "_".join(str(part) for part in item["loc"]).upper()
+    name = variable if variable in os.environ else PREFIX + variable  # some have names of their own
     if item["type"] == "missing":
         return f"{name} is not set"
     message = item["msg"].removeprefix("Value error, ")
-    shown = "" if "KEY" in name or "URL" in name else f" (it is {item['input']!r})"
+    # The input of a rule about several settings is all of them, keys included.
+    secret = "KEY" in name or "URL" in name or not isinstance(item["input"], str)
+    shown = "" if secret else f" (it is {item['input']!r})"
     return f"{name}: {message[:1].lower()}{message[1:]}{shown}"

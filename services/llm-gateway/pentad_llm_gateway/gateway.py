@@ -41,8 +41,8 @@ log = get_logger(__name__)
 Result = TypeVar("Result")
 
 _AFTER_GIVING_UP_SECONDS = 3.0
-"""The least wait that callers are told of. Below two seconds their gRPC would try again by itself, and multiply the
-attempts made here."""
+"""The least wait that callers are told of. Below two seconds their gRPC would try again by itself, and
+multiply the attempts made here."""
 
 
 @dataclass(frozen=True, slots=True)

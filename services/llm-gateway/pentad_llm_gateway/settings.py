@@ -7,9 +7,7 @@ can set them: no request may name an address or a key.
 
 from __future__ import annotations
 
-from typing import Self
-
-from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 
 from pentad_common.settings import ServiceSettings
 
@@ -65,10 +63,9 @@ class GatewaySettings(ServiceSettings):
     """The local model's process is stopped after this long without a call."""
     llm_local_start_seconds: float = Field(default=60.0, gt=0)
 
-    @model_validator(mode="after")
-    def _addresses(self) -> Self:
-        for name in ("openai_base_url", "anthropic_base_url", "llm_compatible_base_url"):
-            value = getattr(self, name)
-            if value and not value.startswith(("http://", "https://")):
-                raise ValueError(f"{name.upper()} must begin with http:// or https://")
-        return self
+    @field_validator("openai_base_url", "anthropic_base_url", "llm_compatible_base_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value
