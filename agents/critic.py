@@ -81,11 +81,10 @@ async def _source(task: Task, written: list[Document]) -> Source | None:
 def _of_document(document: Document) -> list[Issue]:
     if document.data is None:
         return critique(document.text)
-    lines = document.text.splitlines()
-    empty = [line.rstrip(": ") for line in lines if line.rstrip().endswith(":")]
+    lines = [line.removeprefix("- ").rstrip() for line in document.text.splitlines()]
+    empty = [line.removesuffix(":") for line in lines if line.endswith(":")]
     issues = [Issue("empty fields", 5, f"Without a value: {', '.join(empty[:8])}.")] if empty else []
-    prose = "\n\n".join(line.partition(": ")[2] for line in lines if len(line.split()) > 8)
-    return [*issues, *critique(prose)]
+    return [*issues, *critique(document.text)]
 
 
 def _of_profile(profile: Mapping[str, Any]) -> list[Issue]:

@@ -65,6 +65,8 @@ class AgentFolder:
         self._loader = Loader(folder, check_seconds)
         self._change, self._report = change, report
         self._poll_seconds = poll_seconds
+        self.complete = False
+        """Whether it was looked at once: what was there at first is loaded, or takes long."""
         self._files: dict[str, _File] = {}
         self._loading: dict[str, tuple[Fingerprint, asyncio.Task[LoadedFile]]] = {}
 
@@ -100,6 +102,7 @@ class AgentFolder:
         for name in sorted(name for name, (_, task) in self._loading.items() if task.done()):
             await self._take(name, *self._loading.pop(name))
             changed = True
+        self.complete = True
         if changed:
             self._report(self.reports)
 

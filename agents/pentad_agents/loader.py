@@ -16,6 +16,7 @@ from typing import Any
 
 from pentad_agents.agent import BaseAgent
 from pentad_agents.check import invalid
+from pentad_agents.guard import guarded
 from pentad_agents.importing import FileError, explain, import_file, unload
 from pentad_agents.inspection import AgentSpec, InvalidAgent, create, describe, find_agents
 
@@ -97,7 +98,7 @@ class Loader:
 async def tear_down(loaded: LoadedAgent) -> BaseException | None:
     """Calls the agent's `teardown()`; returns what it raised."""
     try:
-        await asyncio.wait_for(loaded.agent.teardown(), SETUP_SECONDS)
+        await asyncio.wait_for(guarded(loaded.agent.teardown()), SETUP_SECONDS)
     except Exception as error:
         return error
     return None
@@ -116,7 +117,7 @@ def _import(path: Path) -> tuple[str, tuple[LoadedAgent, ...]]:
 async def _set_up(agents: tuple[LoadedAgent, ...], path: Path) -> None:
     for index, loaded in enumerate(agents):
         try:
-            await asyncio.wait_for(loaded.agent.setup(), SETUP_SECONDS)
+            await asyncio.wait_for(guarded(loaded.agent.setup()), SETUP_SECONDS)
         except Exception as error:
             for earlier in agents[:index]:
                 await tear_down(earlier)

@@ -15,7 +15,7 @@ from pentad_agents.task import Part, StepOutput, Task
 Kind = Literal["table", "prose", "data"]
 
 MAX_TEXT = 2 * 1024 * 1024  # bytes of a text that are read; more is said to be left out
-HEAD = 64 * 1024
+SENTENCE_WORDS = 5
 TABLE_NAMES = (".csv", ".tsv", ".tab", ".psv", ".jsonl", ".ndjson")
 PROSE_NAMES = (".md", ".markdown", ".txt", ".rst", ".log", ".eml")
 
@@ -64,7 +64,7 @@ async def kind_of(part: Part) -> Kind:
 
 
 async def read(part: Part) -> Document:
-    """The piece as text. JSON comes as lines of `path: value`. Raises AgentError EMPTY_INPUT or
+    """The piece as text. JSON comes as a Markdown list. Raises AgentError EMPTY_INPUT or
     BINARY_INPUT."""
     with await part.open() as file:
         body = await asyncio.to_thread(file.read, MAX_TEXT + 1)
@@ -123,18 +123,15 @@ async def json_of(step: StepOutput | None, key: str) -> dict[str, Any] | None:
 
 
 def lines_of(value: Any, path: str = "") -> list[str]:
-    """JSON as lines of `path: value`, for reading: names with their blanks back, list elements numbered from
-    1."""
+    """JSON as a Markdown list: sentences as they are, all else as `path: value`, elements numbered from 1."""
     if isinstance(value, dict):
         return [line for key, item in value.items() for line in lines_of(item, _join(path, str(key)))]
     if isinstance(value, list):
-        return [
-            line
-            for number, item in enumerate(value, 1)
-            for line in lines_of(item, f"{path} {number}".strip())
-        ]
+        numbered = enumerate(value, 1)
+        return [line for number, item in numbered for line in lines_of(item, f"{path} {number}".strip())]
     shown = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    return [f"{path}: {shown}" if path else shown]
+    is_sentence = not path or len(shown.split()) >= SENTENCE_WORDS
+    return [f"- {shown}" if is_sentence else f"- {path}: {shown}"]
 
 
 def _join(path: str, key: str) -> str:

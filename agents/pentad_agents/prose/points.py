@@ -33,7 +33,7 @@ _DEADLINE = re.compile(
 _PROBLEM = re.compile(
     r"\b(fail\w*|error\w*|broken|defect\w*|damag\w*|missing|wrong|delay\w*|late|complain\w*|refund\w*|"
     r"cancel\w*|risk\w*|outage\w*|"
-    r"problem\w*|issue\w*|lost|loss\w*|overrun\w*|over budget|behind|shortage\w*|incident\w*|leak\w*|"
+    r"problem\w*|issue\w*|lost|loss\w*|overrun\w*|over budget|behind|shortage\w*|leak\w*|"
     r"alarm\w*|unable|cannot|"
     r"can't|not work\w*|doesn't work|stopped|drop(ped|s)?|fell|decline\w*|worse|worst|fehler\w*|defekt\w*|"
     r"verspät\w*)\b",

@@ -66,7 +66,7 @@ def _score(
     score *= 1.15 if sentence.lead else 1.0
     score *= 1.2 if sentence.position < max(3, total * 0.05) else 1.0
     score *= 1.15 if numbers(sentence.text) else 1.0
-    score *= 0.6 if length < SHORT else 0.7 if length > LONG else 1.0
+    score *= 0.4 if length < SHORT else 0.7 if length > LONG else 1.0
     return score * (0.5 if sentence.text.endswith("?") else 1.0)
 
 

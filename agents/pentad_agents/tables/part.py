@@ -15,11 +15,10 @@ async def profile_part(part: Part, ctx: Context) -> dict[str, Any]:
 
     Raises AgentError as `profile_table` does.
     """
-    loop = asyncio.get_running_loop()
     name = part.name or "the table"
 
     def progress(fraction: float) -> None:
-        loop.call_soon_threadsafe(ctx.progress, fraction, f"reading {name}")
+        ctx.progress(fraction, f"reading {name}")
 
     with await part.open() as file:
         return await asyncio.to_thread(

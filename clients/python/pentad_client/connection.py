@@ -146,6 +146,13 @@ class Connection:
         return self._link is not None
 
     @property
+    def ack_wait(self) -> float:
+        """Seconds that a delivery stays this client's without an ack or progress; 30 until the bus has said it."""
+        welcome = self._link.welcome if self._link else None
+        known = welcome is not None and welcome.HasField("ack_wait")
+        return welcome.ack_wait.ToNanoseconds() / 1e9 if welcome is not None and known else 30.0
+
+    @property
     def address(self) -> str:
         """Where messages for this very instance go: `agent/instance`."""
         return f"{self.agent}/{self.instance}"
