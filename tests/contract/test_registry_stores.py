@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from operator import methodcaller
 
 import pytest
 
@@ -22,7 +23,8 @@ FULL = Card(
 def cards(request: pytest.FixtureRequest, database: Database) -> CardStore:
     """A store with two tenants, `t` and `u`."""
     for tenant in ("t", "u"):
-        database.run_sync(lambda session, name=tenant: session.add(Tenant(id=name, name=name)), tenant=tenant)
+        row = Tenant(id=tenant, name=tenant)
+        database.run_sync(methodcaller("add", row), tenant=tenant)
     return MemoryCardStore() if request.param == "memory" else SqlCardStore(database)
 
 

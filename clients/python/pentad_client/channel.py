@@ -25,7 +25,7 @@ from grpc import aio
 
 from pentad_client.config import MAX_MESSAGE_BYTES, ClientConfig
 from pentad_client.envelope import current_envelope, new_traceparent, time_left
-from pentad_client.errors import InvalidArgument, Unavailable, from_rpc_error
+from pentad_client.errors import Cancelled, InvalidArgument, Unavailable, from_rpc_error
 
 Metadata = Sequence[tuple[str, str]]
 
@@ -135,7 +135,10 @@ class Method:
         Without `timeout`, a unary call has the config's; none goes beyond the envelope's deadline.
         """
         options = {"timeout": self._timeout(timeout), "metadata": self._metadata(metadata)}
-        call = self._method(**options) if request is None else self._method(request, **options)
+        try:
+            call = self._method(**options) if request is None else self._method(request, **options)
+        except aio.UsageError:
+            raise Cancelled("CLIENT_CLOSED", "this client has been closed") from None
         return Stream(call) if self._streams else Response(call)
 
     def _timeout(self, asked: float | None) -> float | None:

@@ -160,6 +160,8 @@ class Keeper:
             try:
                 await self._one_stream(backoff)
             except PentadError as error:
+                if error.reason == "CLIENT_CLOSED":
+                    return
                 for registration in self._kept.values():
                     registration.error = error
             await backoff.wait()
