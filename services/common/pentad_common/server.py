@@ -52,7 +52,7 @@ def channel_options(settings: ServiceSettings) -> list[tuple[str, Any]]:
         ("grpc.keepalive_timeout_ms", 2_000),
         ("grpc.http2.ping_timeout_ms", 2_000),
         ("grpc.http2.max_pings_without_data", 0),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 1_000),  # or clients' pings end in GOAWAY
+        ("grpc.http2.min_ping_interval_without_data_ms", 1_000),  # or clients' pings end in GOAWAY
         ("grpc.max_concurrent_streams", settings.max_concurrent_rpcs),
     ]
 
