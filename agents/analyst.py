@@ -45,7 +45,7 @@ class Analyst(BaseAgent):
                 *(document.name for document in documents),
             ],
             "worded_by_model": worded.text,
-            "notes": notes,
+            "notes": problems,
         }
         lead = f"{worded.text}\n\n" if worded.text else ""
         listed = (

@@ -37,7 +37,7 @@ class Summarizer(BaseAgent):
         notes = [*material.problems, worded.note] if worded.note else material.problems
         lead = f"{worded.text}\n\n" if worded.text else ""
         markdown = f"## Summary\n\n{lead}" + "\n".join(texts) + "".join(f"\n*{note}*\n" for note in notes)
-        summary = {"summary": facts, "worded_by_model": worded.text, "notes": notes}
+        summary = {"summary": facts, "worded_by_model": worded.text, "notes": material.problems}
         return [Output(summary, "summary"), Output.markdown(markdown, "summary")]
 
     async def _material(self, task: Task) -> Material:

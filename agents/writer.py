@@ -57,12 +57,8 @@ class Writer(BaseAgent):
         if not report.sections:
             await self._read_inputs(report, task, ctx)
         ctx.progress(0.4, "wording the opening")
-        facts = "\n".join(report.lead)
-        worded = (
-            await phrase(ctx, f"Answer in your opening: {task.instruction}", facts)
-            if facts
-            else Phrased("", "")
-        )
+        request = f"Answer in your opening: {task.instruction}"
+        worded = await phrase(ctx, request, "\n".join(report.lead), small=True)
         return Output.markdown(_compose(task, report, worded), "report")
 
     async def _take(self, report: Report, step: StepOutput) -> None:

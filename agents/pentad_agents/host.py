@@ -26,7 +26,7 @@ def main() -> int:
     """Reads the command line and the environment, and serves."""
     parser = argparse.ArgumentParser(
         prog="python -m pentad_agents.host",
-        description="Serves the agents of a folder. Settings: PENTAD_API_KEY and PENTAD_*_ADDRESS (`pentad env` "
+        description="Serves the agents of a folder. Settings: PENTAD_API_KEY, PENTAD_*_ADDRESS (`pentad env` "
         "prints them), PENTAD_PORT (health check), PENTAD_DRAIN_SECONDS, PENTAD_AGENTS_LLM=off, "
         "PENTAD_LOG_FORMAT.",
     )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pentad_agents.context import Context
+from pentad_agents.context import Answer, Context
 from pentad_agents.errors import AgentError
 from pentad_agents.prose.grounding import Source, keep_grounded
 
@@ -29,35 +28,45 @@ class Phrased:
     note: str
 
 
-async def phrase(ctx: Context, request: str, facts: str, sources: Sequence[str] = ()) -> Phrased:
-    """Asks the model for a few sentences on `facts`. Sentences that say more than the facts and `sources` are
-    left out.
+async def phrase(ctx: Context, request: str, facts: str, *, small: bool = False) -> Phrased:
+    """Asks the model for a few sentences on `facts`, and leaves out those that say more than the facts.
 
+    `small`: asks the built-in model, too, for one sentence whose every word is then held against the facts.
     Never fails: without a model, or with one that does not answer, the text is empty and the note says why.
     """
+    if not facts:
+        return Phrased("", "")
     try:
         async with asyncio.timeout(SECONDS):
             model = await ctx.llm.default_model()
-            length = "one short sentence" if model.small else "three to five sentences"
-            given = facts[: SMALL_FACTS if model.small else BIG_FACTS]
-            answer = await ctx.llm.invoke(
-                f"Facts:\n{given}\n\n{request} Write {length}.",
-                system=SYSTEM,
-                max_tokens=SMALL_MAX_TOKENS if model.small else MAX_TOKENS,
-                temperature=0.0,
-                seed=1,
-            )
+            if model.small and not small:
+                return Phrased("", "")
+            answer = await _ask(ctx, request, facts, model.small)
     except Exception as error:
         return Phrased("", why_without(error))
-    text = answer.text.strip()
-    if answer.finish_reason == "length":  # the last sentence is cut
-        text = text[: max(text.rfind(mark) for mark in ".!?") + 1]
-    kept, dropped = keep_grounded(text, Source.of([facts, *sources]), strict=model.small)
+    kept, dropped = keep_grounded(_whole(answer), Source.of([facts]), strict=model.small)
     by = f"{answer.provider}/{answer.model}".strip("/") or "the model"
     if not kept:
-        return Phrased("", f"What {by} wrote was left out: the facts do not cover it.")
+        return Phrased("", f"The wording of {by} was left out: the facts do not cover it.")
     left_out = f"; what they do not cover ({len(dropped)}) was left out" if dropped else ""
     return Phrased(kept, f"Worded by {by}; numbers and names checked against the facts{left_out}.")
+
+
+async def _ask(ctx: Context, request: str, facts: str, small: bool) -> Answer:
+    length = "one short sentence" if small else "three to five sentences"
+    return await ctx.llm.invoke(
+        f"Facts:\n{facts[: SMALL_FACTS if small else BIG_FACTS]}\n\n{request} Write {length}.",
+        system=SYSTEM,
+        max_tokens=SMALL_MAX_TOKENS if small else MAX_TOKENS,
+        temperature=0.0,
+        seed=1,
+    )
+
+
+def _whole(answer: Answer) -> str:
+    """The answer without a last sentence that was cut."""
+    text = answer.text.strip()
+    return text[: max(text.rfind(mark) for mark in ".!?") + 1] if answer.finish_reason == "length" else text
 
 
 def why_without(error: Exception) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 _WORD = re.compile(r"[^\W\d_][\w'\u2019-]*", re.UNICODE)
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:[.,' \u00a0\u202f]\d{3})*(?:[.,]\d+)?(?![\w]*\d)")
+_TOKEN = re.compile(r"\d[\d.,:]*\d|\d|[^\W\d_][\w'\u2019-]*", re.UNICODE)
 _NAME = re.compile(r"(?<![.!?:]\s)(?<!^)(?<![\"'“(])\b[A-ZÄÖÜ][\w-]*[a-zäöüß][\w-]*|\b[A-Z][A-Z0-9-]+\b")
 
 STOP_WORDS = frozenset(Path(__file__).with_name("stop_words.txt").read_text("utf-8").split())
@@ -29,6 +30,11 @@ def stem(word: str) -> str:
         if word.endswith(ending) and len(word) - len(ending) >= 4 and not word.endswith("ss"):
             return word[: -len(ending)] + instead
     return word
+
+
+def tokens(text: str) -> list[str]:
+    """Words in lower case, plurals cut, and numbers as written, in order."""
+    return [token if token[0].isdigit() else stem(token) for token in _TOKEN.findall(text)]
 
 
 def numbers(text: str) -> list[float]:
