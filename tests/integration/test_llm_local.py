@@ -4,10 +4,12 @@ process."""
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
 import pytest_asyncio
 
@@ -18,6 +20,7 @@ from pentad_common.ids import new_id
 from pentad_common.models import Tenant
 from pentad_common.schema import upgrade
 from tests.fixtures.llm_gateway import House, serving
+from tests.fixtures.process_tree import children, command, listening
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -45,10 +48,9 @@ async def pentad(house: House) -> Pentad:
     return await house.client()
 
 
-def model_processes() -> list[psutil.Process]:
+def model_processes() -> list[int]:
     """The local models that this process has started."""
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if "pentad_llm_gateway.local_server" in child.cmdline()]
+    return [pid for pid in children(os.getpid()) if "pentad_llm_gateway.local_server" in command(pid)]
 
 
 async def test_first_callers_share_one_start(pentad: Pentad) -> None:
@@ -62,20 +64,23 @@ async def test_first_callers_share_one_start(pentad: Pentad) -> None:
 
 
 async def test_default_is_the_local_model(pentad: Pentad) -> None:
-    """Without keys the local model is the default, and the others say which variable they lack.""" listed =
-    await pentad.llm.models() assert listed.default_model == "local/smollm2-135m-instruct" reasons =
-    {model.provider: model.unavailable_reason for model in listed.models} assert reasons["local"] == "" and
-    "ANTHROPIC_API_KEY" in reasons["anthropic"] (local,) = (await pentad.llm.models("local")).models assert
-    (local.available, local.context_window, local.tools, local.json_schema) == (True, 4096, False, True) with
-    pytest.raises(PentadError) as caught: await pentad.llm.invoke("hi", model="anthropic") assert
-    (caught.value.reason, caught.value.code.name) == ("PROVIDER_AUTHENTICATION", "FAILED_PRECONDITION")
+    """Without keys the local model is the default, and the others say which variable they lack."""
+    listed = await pentad.llm.models()
+    assert listed.default_model == "local/smollm2-135m-instruct"
+    reasons = {model.provider: model.unavailable_reason for model in listed.models}
+    assert reasons["local"] == "" and "ANTHROPIC_API_KEY" in reasons["anthropic"]
+    (local,) = (await pentad.llm.models("local")).models
+    assert (local.available, local.context_window, local.tools) == (True, 4096, False)
+    with pytest.raises(PentadError) as caught:
+        await pentad.llm.invoke("hi", model="anthropic")
+    assert (caught.value.reason, caught.value.code.name) == ("PROVIDER_AUTHENTICATION", "FAILED_PRECONDITION")
 
 
 async def test_stream_is_the_answer(pentad: Pentad) -> None:
     """With the same seed a stream says what a unary call says, and its usage has the same tokens."""
-    request = {"max_output_tokens": 16, "seed": 7, "temperature": 0}
-    whole = await pentad.llm.invoke("Name three fruits.", **request)  # type: ignore[arg-type]
-    async with pentad.llm.stream("Name three fruits.", **request) as stream:  # type: ignore[arg-type]
+    request: dict[str, Any] = {"max_output_tokens": 16, "seed": 7, "temperature": 0}
+    whole = await pentad.llm.invoke("Name three fruits.", **request)
+    async with pentad.llm.stream("Name three fruits.", **request) as stream:
         events = [event async for event in stream]
     assert stream.text == whole.text
     assert stream.usage is not None and stream.usage.output_tokens == whole.usage.output_tokens
@@ -111,7 +116,7 @@ async def test_refuses_what_it_cannot(pentad: Pentad) -> None:
     picture = llm_pb2.Message(
         role="MESSAGE_ROLE_USER", parts=[llm_pb2.MessagePart(image=llm_pb2.Image(data=b"png"))]
     )
-    requests: list[tuple[dict[str, object], str]] = [
+    requests: list[tuple[dict[str, Any], str]] = [
         ({"tools": [tool]}, "completion.tools"),
         ({"messages": [picture]}, "completion.messages"),
         ({"extras": {"slot_id": 1}}, "completion.extras.slot_id"),
@@ -141,13 +146,13 @@ async def test_died_process_is_started_again(pentad: Pentad) -> None:
     stream = pentad.llm.stream("Tell a very long story.", max_output_tokens=2000)
     reading = aiter(stream)
     await anext(reading)
-    process.kill()
+    os.kill(process, signal.SIGKILL)
     with pytest.raises(PentadError) as caught:
         async for _ in reading:
             pass
     assert caught.value.reason == "PROVIDER_UNAVAILABLE"
     assert (await pentad.llm.invoke("Say hi.", max_output_tokens=3)).text
-    assert [child.pid for child in model_processes()] != [process.pid]
+    assert model_processes() != [process]
 
 
 async def test_the_key_is_not_to_be_seen(pentad: Pentad) -> None:
@@ -156,36 +161,36 @@ async def test_the_key_is_not_to_be_seen(pentad: Pentad) -> None:
 
     await pentad.llm.count_tokens("hi")
     (process,) = model_processes()
-    listening = [item.laddr for item in process.net_connections("inet") if item.status == "LISTEN"]
-    assert {address.ip for address in listening} == {"127.0.0.1"}
-    url = f"http://127.0.0.1:{listening[0].port}"
+    ((host, port),) = listening(process)
+    assert host == "127.0.0.1"
+    url = f"http://{host}:{port}"
     async with httpx2.AsyncClient(trust_env=False) as http:
         request = {"messages": [{"role": "user", "content": "hi"}]}
         answer = await http.post(f"{url}/v1/chat/completions", json=request)
         preflight = await http.options(f"{url}/health", headers={"origin": "http://evil.example"})
     assert answer.status_code == 401
     assert preflight.headers.get("access-control-allow-origin", "") == ""
-    assert len(process.cmdline()) == 3
+    assert len(command(process)) == 3
 
 
 async def test_idle_process_is_stopped(house: House, tmp_path: Path) -> None:
     """A model that nobody asks is stopped, and started again for the next caller."""
-    before = {child.pid for child in model_processes()}
+    before = set(model_processes())
     unset = {"openai_api_key": None, "anthropic_api_key": None, "llm_compatible_base_url": ""}
     async with serving(house.database, house.tenant, port=0, llm_local_idle_seconds=0.2, **unset) as other:
         pentad = await other.client()
         for _ in range(2):
             await pentad.llm.count_tokens("hi", model="local")
             async with asyncio.timeout(10):
-                while {child.pid for child in model_processes()} != before:
+                while set(model_processes()) != before:  # noqa: ASYNC110 - nobody tells us
                     await asyncio.sleep(0.05)
 
 
 async def test_stop_is_clean(house: House) -> None:
     """A gateway that stops leaves no process of the model behind."""
-    before = {child.pid for child in model_processes()}
+    before = set(model_processes())
     unset = {"openai_api_key": None, "anthropic_api_key": None, "llm_compatible_base_url": ""}
     async with serving(house.database, house.tenant, port=0, **unset) as other:
         await (await other.client()).llm.count_tokens("hi", model="local")
         assert len(model_processes()) == len(before) + 1
-    assert {child.pid for child in model_processes()} == before
+    assert set(model_processes()) == before
