@@ -117,7 +117,7 @@ def _forget_siblings(folder: Path) -> None:
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
     roots = {name for name, module in list(sys.modules.items()) if _is_sibling(name, module, folder)}
-    for name in [name for name in sys.modules if name.partition(".")[0] in roots]:
+    for name in [name for name in list(sys.modules) if name.partition(".")[0] in roots]:
         sys.modules.pop(name, None)
     importlib.invalidate_caches()
 
