@@ -12,6 +12,8 @@ from pentad_cli.failure import CliError, UsageProblem
 HOST = "127.0.0.1"
 DEFAULT_BASE = 7400
 SERVICES = ("bus", "registry", "context", "orchestrator", "llm")
+AGENTS = "agents"
+"""The host of the agents: what listens there is its health check alone."""
 _METRICS_OFFSET = 10
 _SPAN = 20
 # Below the range from which Linux hands out ports to outgoing connections.
@@ -20,12 +22,13 @@ _FREE_BASES = range(10_000, 32_000, _SPAN)
 
 @dataclass(frozen=True)
 class Ports:
-    """Services listen on base + 1 … base + 5, their metrics on base + 11 … base + 15."""
+    """Services listen on base + 1 … base + 5, the agents' host on base + 6, metrics from base + 11 on."""
 
     base: int
 
     def service(self, name: str) -> int:
-        return self.base + 1 + SERVICES.index(name)
+        """The port of a service, or of the agents' host."""
+        return self.base + 1 + (*SERVICES, AGENTS).index(name)
 
     def metrics(self, name: str) -> int:
         return self.service(name) + _METRICS_OFFSET
@@ -40,7 +43,7 @@ class Ports:
     def uses(self) -> dict[int, str]:
         """What each port is for."""
         metrics = {self.metrics(name): f"metrics of {name}" for name in SERVICES}
-        return {self.service(name): name for name in SERVICES} | metrics
+        return {self.service(name): name for name in (*SERVICES, AGENTS)} | metrics
 
 
 def ports_from(base: int) -> Ports:

@@ -11,11 +11,10 @@ from pathlib import Path
 from pentad_cli.bootstrap import Keys
 from pentad_cli.child import Process
 from pentad_cli.failure import UsageProblem
-from pentad_cli.ports import HOST, SERVICES, Ports
+from pentad_cli.ports import AGENTS, HOST, SERVICES, Ports
 from pentad_cli.readiness import serving
 from pentad_cli.state import STATE_DIR_VARIABLE, StateDir
 
-AGENTS = "agents"
 MODULES = {
     "bus": "pentad_bus",
     "registry": "pentad_registry",
@@ -72,7 +71,22 @@ def _service(name: str, shared: Mapping[str, str], state: StateDir, ports: Ports
 def _agents(
     shared: Mapping[str, str], state: StateDir, ports: Ports, keys: Keys, agents_dir: Path
 ) -> Process:
-    raise NotImplementedError
+    own = {
+        "PENTAD_PORT": str(ports.service(AGENTS)),
+        "PENTAD_API_KEY": keys.agent,
+        # Always the same: after a restart it takes its own place again, instead of one beside it.
+        "PENTAD_INSTANCE": "local",
+    }
+    address = ports.address(AGENTS)
+    return Process(
+        name=AGENTS,
+        module="pentad_agents.host",
+        arguments=("--agents-dir", str(agents_dir)),
+        environment={**shared, **own},
+        ready=partial(serving, address),
+        address=address,
+        working_directory=state.path,
+    )
 
 
 def agents_folder(given: str | None, state: StateDir) -> Path:
@@ -98,10 +112,10 @@ def shipped_agents() -> Path | None:
     if spec is None or spec.origin is None:
         return None
     folder = Path(spec.origin).parent.parent
-    return folder if folder.name == AGENTS and any(folder.glob("*.py")) else None
+    return folder if folder.name == "agents" and any(folder.glob("*.py")) else None
 
 
 def _own_folder(state: StateDir) -> Path:
-    folder = state.path / AGENTS
+    folder = state.path / "agents"
     folder.mkdir(exist_ok=True)
     return folder

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from pentad_cli.child import Child, Process, log_tail
 from pentad_cli.failure import CliError
-from pentad_cli.processes import AGENTS, DRAIN_SECONDS
+from pentad_cli.ports import AGENTS
+from pentad_cli.processes import DRAIN_SECONDS
 from pentad_cli.state import StateDir
 from pentad_cli.units import iso_time, span
 

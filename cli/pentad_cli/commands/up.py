@@ -25,7 +25,7 @@ pentad up --state-dir /tmp/second --port-base 7500  a second one beside the firs
     default=DEFAULT_BASE,
     show_default=True,
     metavar="PORT",
-    help="Services listen on PORT+1 to PORT+5, their metrics on PORT+11 to PORT+15; 0 takes free ones.",
+    help="What listens takes PORT+1 to PORT+6, metrics PORT+11 to PORT+15; 0 takes free ones.",
 )
 @click.option(
     "--agents-dir",
