@@ -120,6 +120,7 @@ class Connection:
         self._error: PentadError | None = None
         self._last_failure: PentadError | None = None
         self._task: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
 
     # ---------------------------------------------------------------------------------------------- life
 

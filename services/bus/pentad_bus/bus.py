@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from pentad_bus.broker import Broker
@@ -79,9 +80,10 @@ class Bus:
         if self.draining is not None:
             raise Unavailable("SERVER_DRAINING", "this bus is going away; connect again", retry_after=0.2)
 
-    async def read(self, function: Callable[..., Result], *arguments: object) -> Result:
+    async def read(self, function: Callable[..., Result], *arguments: object, **options: object) -> Result:
         """Runs a reading method of the journal in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
+        call = partial(function, *arguments, **options)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, call)
 
     # ---------------------------------------------------------------------------------------------- tails
 

@@ -44,7 +44,7 @@ class History:
     ) -> tuple[list[HistoryRow], str]:
         """A page, newest first, and the token of the next one ("" on the last). Raises InvalidArgument CURSOR_INVALID."""
         before = _seq(page_token) if page_token else self._bus.broker.stored_seq + 1
-        rows = await self._bus.read(self._journal.history, tenant, wanted, before, size + 1)
+        rows = await self._bus.read(self._journal.history, tenant, wanted, before=before, limit=size + 1)
         page, last = cut_page(rows, size)
         return page, cursor(last.seq) if last else ""
 
@@ -61,7 +61,9 @@ class History:
         while True:
             upto = await self._bus.stored_after(seq)
             while seq < upto:
-                rows = await self._bus.read(self._journal.after, tenant, wanted, seq, upto, _TAIL_PAGE)
+                rows = await self._bus.read(
+                    self._journal.after, tenant, wanted, seq=seq, upto=upto, limit=_TAIL_PAGE
+                )
                 for row in rows:
                     yield row
                 seq = rows[-1].seq if len(rows) == _TAIL_PAGE else upto
@@ -82,7 +84,9 @@ class History:
         """A page, newest first, and the token of the next one. Raises InvalidArgument CURSOR_INVALID."""
         before = _dead_position(page_token) if page_token else None
         await self._bus.ledger.flushed()
-        rows = await self._bus.read(self._journal.dead_letters, tenant, recipient, before, size + 1)
+        rows = await self._bus.read(
+            self._journal.dead_letters, tenant, recipient, before=before, limit=size + 1
+        )
         page, last = cut_page(rows, size)
         return page, encode_cursor(_DEAD, last.dead_time, last.id) if last else ""
 
@@ -102,7 +106,7 @@ class History:
             return await self._put_back(await self._bus.read(self._journal.dead_by_id, tenant, ids))
         count, before = 0, None
         while rows := await self._bus.read(
-            self._journal.dead_letters, tenant, recipient, before, _REDRIVE_PAGE
+            self._journal.dead_letters, tenant, recipient, before=before, limit=_REDRIVE_PAGE
         ):
             before = (rows[-1].dead_time, rows[-1].id)
             count += await self._put_back(list(reversed(rows)))

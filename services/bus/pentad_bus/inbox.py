@@ -14,6 +14,9 @@ Subscribers = TopicTrie["Subscription"]
 class Consumer(Protocol):
     """A connection that takes from an inbox."""
 
+    silent: bool
+    """A delivery to it ran out, and nothing was heard of it since."""
+
     @property
     def hungry(self) -> bool:
         """Whether it could take something right now."""
@@ -78,13 +81,18 @@ class Inbox:
         self.messages -= 1
         self.size -= size
 
-    def share(self) -> int:
-        """How many of what is ready one consumer takes at a time, so that others who are free get theirs."""
+    def share(self, consumer: Consumer) -> int:
+        """How many of what is ready a consumer may take now, so that others who are free get theirs.
+
+        Nothing for one that has fallen silent, while another is free.
+        """
         consumers = self.consumers
         if len(consumers) < 2:
             return len(self.ready)
-        free = sum(1 for consumer in consumers if consumer.hungry) or 1
-        return -(-len(self.ready) // free)
+        others = [other for other in consumers if other is not consumer and other.hungry]
+        if consumer.silent and any(not other.silent for other in others):
+            return 0
+        return -(-len(self.ready) // (len(others) + 1))
 
     def wake(self) -> None:
         """Tells as many consumers as there are messages, those with the least to do first."""
@@ -93,7 +101,8 @@ class Inbox:
             for consumer in consumers:
                 consumer.wake()
             return
-        hungry = sorted((c for c in consumers if c.hungry), key=lambda consumer: consumer.open_count)
+        hungry = [consumer for consumer in consumers if consumer.hungry]
+        hungry.sort(key=lambda consumer: (consumer.silent, consumer.open_count))
         for consumer in hungry[: len(self.ready)]:
             consumer.wake()
 

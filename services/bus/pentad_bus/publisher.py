@@ -42,7 +42,9 @@ class Origin:
 def stamp(sender: str, now: float) -> bytes:
     """What the server says of every message, in the encoding: appended to a message, it overrides what was there."""
     whole = int(now)
-    time = Timestamp(seconds=whole, nanos=int((now - whole) * 1e9))
+    time = Timestamp(
+        seconds=whole, nanos=int((now - whole) * 1e9) or 1
+    )  # a zero is not written, and overrides nothing
     return Message(sender=sender, create_time=time).SerializeToString()
 
 

@@ -96,9 +96,7 @@ class Session:
     def _take_from(
         self, inbox: Inbox, taken: list[tuple[int, Entry]], size: int, deadline: float, now: float
     ) -> int:
-        most = min(MOST_BATCH_MESSAGES - len(taken), self.room, inbox.share())
-        if most <= 0 or (self.silent and any(other.hungry for other in inbox.consumers if other is not self)):
-            return size
+        most = min(MOST_BATCH_MESSAGES - len(taken), self.room, inbox.share(self))
         ready, counters, open_ = inbox.ready, self._settlement.counters, self.open
         credit = self._credit_bytes
         count = 0

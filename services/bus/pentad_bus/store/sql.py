@@ -309,7 +309,10 @@ class SqlJournal:
         """Dead letters by recipient."""
         query = select(DeadLetter.recipient, func.count()).where(DeadLetter.tenant_id == tenant)
         with self._connect(tenant) as connection:
-            return dict(connection.execute(query.group_by(DeadLetter.recipient)).tuples().all())
+            return {
+                recipient: count
+                for recipient, count in connection.execute(query.group_by(DeadLetter.recipient))
+            }
 
 
 def _dead_row(row: Row[Any]) -> DeadRow:

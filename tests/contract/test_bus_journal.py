@@ -1,0 +1,200 @@
+"""The journal keeps its promises on every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from pentad.bus.v1.bus_pb2 import Message
+from pentad_bus.store.journal import Changes, DeadRow, HistoryFilter, InboxRow
+from pentad_bus.store.sql import SqlJournal
+from pentad_common.errors import StartupError
+
+TENANT, OTHER = "tenant-one", "tenant-two"
+START = 1_700_000_000.0
+ALL = HistoryFilter()
+
+
+@pytest.fixture
+def journal(database_url: str) -> Iterator[SqlJournal]:
+    """A journal with nothing in it."""
+    opened = SqlJournal(database_url)
+    opened.open()
+    yield opened
+    opened.close()
+
+
+def body(text: str) -> bytes:
+    return Message(id=text, payload={"data": text.encode()}).SerializeToString()
+
+
+def messages(*seqs: int, tenant: str = TENANT, inbox: int | None = None, **columns: str) -> Changes:
+    """Messages m<seq>, taken a second apart, one an entry of `inbox`."""
+    get = columns.get
+    rows = [
+        (
+            seq,
+            f"m{seq}",
+            tenant,
+            get("sender", "a"),
+            get("recipient", "b"),
+            get("topic"),
+            get("type", "t"),
+            get("run_id"),
+            get("correlation_id"),
+            START + seq,
+            body(f"m{seq}"),
+        )
+        for seq in seqs
+    ]
+    entries = [(seq, inbox, tenant, "", 0.0) for seq in seqs] if inbox is not None else []
+    return Changes(messages=rows, entries=entries)
+
+
+def seqs(journal: SqlJournal, wanted: HistoryFilter = ALL, tenant: str = TENANT) -> list[int]:
+    """The history, newest first."""
+    return [row.seq for row in journal.history(tenant, wanted, before=None, limit=100)]
+
+
+def dead(name: str, recipient: str = "b", time: float = START) -> DeadRow:
+    return DeadRow(name, TENANT, f"message of {name}", recipient, "EXPIRED", "detail", 2, body(name), time)
+
+
+def test_an_empty_journal_recovers_nothing(journal: SqlJournal) -> None:
+    """The first start."""
+    found = journal.recover(0)
+    assert (found.inboxes, found.waiting, found.recent) == ([], [], [])
+    assert (found.last_seq, found.last_inbox_id) == (0, 0)
+    assert journal.oldest_seq() is None
+
+
+def test_what_waits_is_recovered_as_it_was(journal: SqlJournal) -> None:
+    """Inboxes with their subscriptions; entries in order, with attempts and due times; settled ones not."""
+    inbox = InboxRow(7, TENANT, "b", [("orders.*", 'type == "x"')])
+    changes = messages(1, 2, 3, 4, inbox=7)
+    changes.inboxes.append(inbox)
+    changes.entries[2] = (3, 7, TENANT, "orders.*", START + 60.5)
+    journal.write(changes)
+    journal.write(Changes(settled=[(1, 7), (99, 7)], retried=[(2, START + 30.25, 4, 7)]))
+    found = journal.recover(START + 3)
+    assert found.inboxes == [inbox]
+    seen = [(row.seq, row.inbox_id, row.subscription, row.attempts, row.due) for row in found.waiting]
+    assert seen == [(2, 7, "", 0, 0.0), (3, 7, "orders.*", 0, START + 60.5), (4, 7, "", 2, START + 30.25)]
+    assert [(row.message_id, row.create_time, row.body) for row in found.waiting][0] == (
+        "m2",
+        START + 2,
+        body("m2"),
+    )
+    assert found.recent == [(TENANT, "m3"), (TENANT, "m4")]
+    assert (found.last_seq, found.last_inbox_id) == (4, 7)
+
+
+def test_a_transaction_is_all_or_nothing(journal: SqlJournal) -> None:
+    """A reply and the ack of what it answers are stored together, or neither is; the next transaction works again."""
+    journal.write(messages(1, inbox=7))
+    reply = messages(2, inbox=8)
+    reply.settled.append((1, 7))
+    reply.messages.append(reply.messages[0])  # a repeated key makes it fail
+    with pytest.raises(Exception, match=r"."):
+        journal.write(reply)
+    assert [row.seq for row in journal.recover(0).waiting] == [1]
+    reply.messages.pop()
+    journal.write(reply)
+    assert [row.seq for row in journal.recover(0).waiting] == [2]
+
+
+def test_many_rows_at_once(journal: SqlJournal) -> None:
+    """As many as a group commit may bring, whatever the sizes of the statements."""
+    count = 3 * 256 + 2 * 32 + 5
+    journal.write(messages(*range(1, count + 1), inbox=7))
+    assert [row.seq for row in journal.recover(0).waiting] == list(range(1, count + 1))
+    journal.write(Changes(settled=[(seq, 7) for seq in range(1, count)]))
+    assert [row.seq for row in journal.recover(0).waiting] == [count]
+
+
+def test_inboxes_are_replaced_and_removed(journal: SqlJournal) -> None:
+    """A later row has the subscriptions; a removed inbox takes its entries along, and its name is free again."""
+    first = InboxRow(1, TENANT, "b/one", [])
+    journal.write(Changes(inboxes=[first]))
+    journal.write(Changes(inboxes=[InboxRow(1, TENANT, "b/one", [("x", "")])]))
+    assert journal.recover(0).inboxes == [InboxRow(1, TENANT, "b/one", [("x", "")])]
+    journal.write(messages(1, inbox=1))
+    again = InboxRow(2, TENANT, "b/one", [])
+    journal.write(Changes(removed=[1], inboxes=[again, first]))
+    found = journal.recover(0)
+    assert (found.inboxes, found.waiting) == ([again], [])
+
+
+def test_history_by_every_filter(journal: SqlJournal) -> None:
+    """Each field narrows; all that are set must match; a tenant sees its own alone."""
+    journal.write(messages(1, run_id="r1", type="x"))
+    journal.write(messages(2, sender="c", recipient="d/one", correlation_id="c1"))
+    journal.write(messages(3, topic="a.b", recipient="d", run_id="r1"))
+    journal.write(messages(4, recipient="dd"))
+    journal.write(messages(5, tenant=OTHER, run_id="r1"))
+    assert seqs(journal) == [4, 3, 2, 1]
+    assert seqs(journal, tenant=OTHER) == [5]
+    assert seqs(journal, HistoryFilter(run_id="r1")) == [3, 1]
+    assert seqs(journal, HistoryFilter(type="x")) == [1]
+    assert seqs(journal, HistoryFilter(correlation_id="c1")) == [2]
+    assert seqs(journal, HistoryFilter(agent="d")) == [3, 2]
+    assert seqs(journal, HistoryFilter(agent="c")) == [2]
+    assert seqs(journal, HistoryFilter(agent="d", run_id="r1")) == [3]
+
+
+def test_history_by_time(journal: SqlJournal) -> None:
+    """From the start, without the end, also where seqs have gaps."""
+    journal.write(messages(1, 2, 5, 6, 20))
+    wanted = replace(ALL, start_time=START + 2, end_time=START + 6)
+    assert seqs(journal, wanted) == [5, 2]
+    assert seqs(journal, replace(ALL, start_time=START + 7)) == [20]
+    assert seqs(journal, replace(ALL, end_time=START)) == []
+
+
+def test_pages_and_tails(journal: SqlJournal) -> None:
+    """Below a seq newest first, above one oldest first, within bounds."""
+    journal.write(messages(*range(1, 10)))
+    assert [row.seq for row in journal.history(TENANT, ALL, before=8, limit=3)] == [7, 6, 5]
+    assert [row.seq for row in journal.after(TENANT, ALL, seq=3, upto=8, limit=4)] == [4, 5, 6, 7]
+    assert [row.seq for row in journal.after(TENANT, ALL, seq=7, upto=8, limit=4)] == [8]
+
+
+def test_sweeping_by_age_and_number(journal: SqlJournal) -> None:
+    """The oldest go, in small steps, but never what is still needed, nor the newest of all."""
+    journal.write(messages(*range(1, 21)))
+    assert journal.sweep(before=START + 6, keep=1000, floor=100, most=3) == 3
+    assert journal.sweep(before=START + 6, keep=1000, floor=100, most=3) == 2
+    assert journal.sweep(before=START + 6, keep=1000, floor=100, most=3) == 0
+    assert journal.oldest_seq() == 6
+    assert journal.sweep(before=START, keep=10, floor=9, most=100) == 3
+    assert journal.oldest_seq() == 9
+    assert journal.sweep(before=START + 1000, keep=0, floor=100, most=100) == 11
+    assert seqs(journal) == [20]
+
+
+def test_dead_letters(journal: SqlJournal) -> None:
+    """Newest first, by pages and recipient; counted; removed when they are put back."""
+    rows = [dead(f"d{n}", time=START + n // 2) for n in range(5)]
+    journal.write(Changes(dead=[*rows, dead("e", recipient="c", time=START + 9)]))
+    assert list(journal.dead_letters(TENANT, "b", before=None, limit=10)) == rows[::-1]
+    page = journal.dead_letters(TENANT, "", before=None, limit=2)
+    assert [row.id for row in page] == ["e", "d4"]
+    rest = journal.dead_letters(TENANT, "", before=(page[1].dead_time, page[1].id), limit=10)
+    assert [row.id for row in rest] == ["d3", "d2", "d1", "d0"]
+    assert journal.dead_counts(TENANT) == {"b": 5, "c": 1}
+    assert [row.id for row in journal.dead_by_id(TENANT, ["d1", "e", "unknown"])] == ["d1", "e"]
+    assert list(journal.dead_by_id(OTHER, ["d1"])) == []
+    journal.write(Changes(redriven=["d1", "e"]))
+    assert journal.dead_counts(TENANT) == {"b": 4}
+
+
+def test_one_process_at_a_time(journal: SqlJournal, database_url: str) -> None:
+    """A second one is refused for as long as the first has it."""
+    second = SqlJournal(database_url)
+    with pytest.raises(StartupError, match="another bus process"):
+        second.open()
+    journal.close()
+    second.open()
+    second.close()

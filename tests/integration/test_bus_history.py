@@ -1,0 +1,182 @@
+"""The bus's unary side: one publish, history, tails, dead letters, how full inboxes are."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pentad.bus.v1 import bus_pb2 as pb
+from pentad_client import Pentad
+from pentad_client.bus import message_filter, new_message
+from pentad_client.errors import InvalidArgument, NotFound, OutOfRange, PermissionDenied, ResourceExhausted
+from tests.fixtures.buses import OpenBus, Tenancy
+
+SECONDS = 10.0
+
+
+def note(text: str, recipient: str = "reader", **fields: Any) -> pb.Message:
+    return new_message("note", text, recipient=recipient, **fields)
+
+
+async def opened(tenancy: Tenancy, *agents: str) -> Pentad:
+    """A client of role client; the agents have inboxes, and are not connected."""
+    client = await tenancy.client()
+    for agent in agents:
+        await (await client.bus.connect(agent)).close()
+    return await tenancy.client("client")
+
+
+async def test_publish_answers_when_it_is_stored(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """The message waits in the inbox; the same id again says duplicate."""
+    await open_bus(bus_max_queue_messages=1)
+    person = await opened(tenancy, "reader")
+    message = note("one")
+    first = await person.bus.publish(message)
+    again = await person.bus.publish(message)
+    assert (first.message_id, first.duplicate) == (message.id, False)
+    assert (again.message_id, again.duplicate) == (message.id, True)
+    with pytest.raises(ResourceExhausted) as full:
+        await person.bus.publish(note("two"))
+    assert (full.value.reason, full.value.retry_after) == ("QUEUE_FULL", 1.0)
+    with pytest.raises(NotFound) as unknown:
+        await person.bus.publish(note("x", "nobody"))
+    assert (unknown.value.reason, unknown.value.metadata) == ("RECIPIENT_UNKNOWN", {"recipient": "nobody"})
+    [delivery] = [await anext(await (await tenancy.client()).bus.connect("reader"))]
+    assert delivery.message.sender.startswith("client.")
+
+
+async def test_history_has_every_durable_message(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """Newest first, by pages, filtered; best-effort ones are not kept."""
+    await open_bus()
+    person = await opened(tenancy, "reader", "critic")
+    start = datetime.now(UTC)
+    for number in range(5):
+        await person.bus.publish(note(str(number), run_id="r1" if number % 2 else "r2"))
+    await person.bus.publish(note("lossy", durable=False))
+    await person.bus.publish(note("5", "critic", correlation_id="c"))
+    first = await person.bus.list_messages(page_size=4)
+    rest = await person.bus.list_messages(page_size=4, page_token=first.next_page_token)
+    texts = [item.message.payload.data.decode() for page in (first, rest) for item in page.messages]
+    assert texts == ["5", "4", "3", "2", "1", "0"]
+    assert not rest.next_page_token
+
+    async def count(**wanted: Any) -> int:
+        return len((await person.bus.list_messages(message_filter(**wanted))).messages)
+
+    assert await count(run_id="r1") == 2
+    assert await count(agent="critic") == 1
+    assert await count(correlation_id="c", type="note") == 1
+    assert await count(type="other") == 0
+    assert await count(start=start) == 6
+    assert await count(end=start) == 0
+    with pytest.raises(InvalidArgument) as caught:
+        await person.bus.list_messages(page_token="nonsense")
+    assert caught.value.reason == "CURSOR_INVALID"
+    with pytest.raises(PermissionDenied):
+        await (await tenancy.client()).bus.list_messages()
+
+
+async def test_a_tail_sees_every_message_once(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """From the start, from now, and after a cursor, while messages are being stored."""
+    await open_bus()
+    person = await opened(tenancy, "reader")
+    writer = await (await tenancy.client()).bus.connect("writer")
+    await asyncio.gather(*(writer.publish(note(f"a{n}")) for n in range(700)))
+
+    async def collect(count: int, **options: Any) -> list[pb.MessageRecord]:
+        records = []
+        async with asyncio.timeout(SECONDS):
+            async for record in person.bus.tail(message_filter(type="note"), **options):
+                records.append(record)
+                if len(records) == count:
+                    break
+        return records
+
+    whole = asyncio.create_task(collect(1400, from_start=True))
+    later = asyncio.create_task(collect(700))
+    await asyncio.sleep(0.2)
+    await asyncio.gather(*(writer.publish(note(f"b{n}")) for n in range(700)))
+    seen = [record.message.payload.data.decode() for record in await whole]
+    assert seen == [f"a{n}" for n in range(700)] + [f"b{n}" for n in range(700)]
+    assert [record.message.payload.data.decode() for record in await later] == seen[700:]
+    resumed = await collect(500, after=(await whole)[899].cursor)
+    assert [record.message.payload.data.decode() for record in resumed] == seen[900:]
+
+
+async def test_a_cursor_that_is_too_old_says_so(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """OUT_OF_RANGE with the oldest cursor that can be had, from where nothing is missing."""
+    bus = await open_bus(bus_history_max_messages=5)
+    person = await opened(tenancy, "reader")
+    reader = await (await tenancy.client()).bus.connect("reader")
+    for number in range(20):
+        await person.bus.publish(note(str(number)))
+        await (await anext(reader)).ack()
+    oldest = (await person.bus.list_messages(page_size=20)).messages[-1].cursor
+    await reader.drain()
+    assert await bus.sweep() == 15
+    with pytest.raises(OutOfRange) as caught:
+        await anext(person.bus.tail(after=oldest))
+    assert caught.value.reason == "CURSOR_EXPIRED"
+    first = await anext(person.bus.tail(after=caught.value.metadata["oldest_cursor"]))
+    assert first.message.payload.data == b"15"
+
+
+async def test_what_still_waits_is_never_swept(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """However small the history, a message stays until it is settled."""
+    bus = await open_bus(bus_history_max_messages=1)
+    person = await opened(tenancy, "reader")
+    for number in range(5):
+        await person.bus.publish(note(str(number)))
+    assert await bus.sweep() == 0
+    reader = await (await tenancy.client()).bus.connect("reader")
+    for _ in range(5):
+        await (await anext(reader)).ack()
+    await reader.drain()
+    assert await bus.sweep() == 4
+
+
+async def test_dead_letters_are_listed_and_redriven(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """With the reason and what was said last; put back, they come as if for the first time."""
+    await open_bus(bus_max_attempts=2)
+    person = await opened(tenancy, "reader")
+    reader = await (await tenancy.client()).bus.connect("reader")
+    for text in ("one", "two"):
+        await person.bus.publish(note(text))
+    await (await anext(reader)).nack(delay=0, reason="cannot")
+    await (await anext(reader)).nack(reason="never", terminal=True)
+    await (await anext(reader)).nack(delay=0, reason="still cannot")
+    async with asyncio.timeout(SECONDS):
+        while len((found := await person.bus.list_dead_letters("reader")).dead_letters) < 2:
+            await asyncio.sleep(0.02)
+    letters = {letter.message.payload.data: letter for letter in found.dead_letters}
+    assert (letters[b"one"].reason, letters[b"one"].detail) == ("MAX_ATTEMPTS", "still cannot")
+    assert (letters[b"two"].reason, letters[b"two"].attempts) == ("REJECTED", 1)
+    assert [stats.dead_letters for stats in await person.bus.queue_stats("reader")][0] == 2
+    assert await person.bus.redrive([letters[b"two"].dead_letter_id, "unknown"]) == 1
+    again = await anext(reader)
+    assert (again.message.payload.data, again.attempt) == (b"two", 1)
+    assert await person.bus.redrive(recipient="reader") == 1
+    assert (await anext(reader)).message.id == letters[b"one"].message.id
+    assert not (await person.bus.list_dead_letters()).dead_letters
+    with pytest.raises(InvalidArgument):
+        await person.bus.redrive()
+
+
+async def test_queue_stats_say_how_full_inboxes_are(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """Waiting, in flight, delayed, bytes, age and consumers, of an agent and its instances."""
+    await open_bus()
+    person = await opened(tenancy, "reader", "other")
+    for _ in range(3):
+        await person.bus.publish(note("x"))
+    await person.bus.publish(note("later", delay=60))
+    reader = await (await tenancy.client()).bus.connect("reader", instance="one", credit=2)
+    await anext(reader)
+    [shared, own] = await person.bus.queue_stats("reader")
+    assert (shared.recipient, own.recipient) == ("reader", "reader/one")
+    assert (shared.queued, shared.in_flight, shared.delayed, shared.consumers) == (1, 2, 1, 1)
+    assert shared.bytes > 0
+    assert shared.oldest_age.ToNanoseconds() > 0
+    assert [stats.recipient for stats in await person.bus.queue_stats()] == ["other", "reader", "reader/one"]
