@@ -64,7 +64,7 @@ class House:
     def _await_serving(self, name: str, port: int) -> None:
         until = time.monotonic() + 20
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
+            stub: Any = health_pb2_grpc.HealthStub(channel)
             while True:
                 try:
                     answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=1, wait_for_ready=True)

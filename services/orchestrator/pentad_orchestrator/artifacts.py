@@ -10,7 +10,7 @@ from pentad.common.v1 import common_pb2
 from pentad_common.errors import InvalidArgument
 from pentad_common.ids import new_id
 from pentad_orchestrator.store.artifacts import CHUNK_BYTES, ArtifactStore
-from pentad_orchestrator.store.runs import run_not_found
+from pentad_orchestrator.store.move import run_not_found
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,18 +24,19 @@ from pentad_common.telemetry import get_logger
 from pentad_orchestrator import metrics
 from pentad_orchestrator.alarms import Alarms
 from pentad_orchestrator.background import Background
-from pentad_orchestrator.bells import Bells
 from pentad_orchestrator.core import Policy, advance, next_wake, signals
 from pentad_orchestrator.core.state import Failure, Wait, dump_state
 from pentad_orchestrator.core.steps import RETRYABLE_CODES
 from pentad_orchestrator.directory import Directories
 from pentad_orchestrator.inline import spill
 from pentad_orchestrator.lines import Lines
+from pentad_orchestrator.listeners import Listeners
 from pentad_orchestrator.outbox import Outbox
 from pentad_orchestrator.progress import ProgressFilter
 from pentad_orchestrator.recording import Recording
 from pentad_orchestrator.run import AgentRun, Change, NewArtifact, Owed, StoredRun
-from pentad_orchestrator.store.runs import Moved, RunStore
+from pentad_orchestrator.store.move import Moved
+from pentad_orchestrator.store.runs import RunStore
 from pentad_orchestrator.tasks import PROGRESS, RESULT, TASK, read_progress, read_result
 
 log = get_logger(__name__)
@@ -59,7 +60,7 @@ class Engine:
     """Moves runs. One an instance of the service; any number of instances share the runs."""
 
     def __init__(self, pentad: Pentad, store: RunStore, policy: Policy, inline_bytes: int) -> None:
-        self.bells = Bells()
+        self.listeners = Listeners()
         self.background = Background()
         self._store = store
         self._policy = policy
@@ -154,7 +155,7 @@ class Engine:
             self._note_attempt(run, attempt)
         metrics.count(run, change)
         self.outbox.send(moved.owed)
-        self.bells.ring(run.run_id)
+        self.listeners.tell(run.run_id, change.events)
         for question in change.lookups:
             self.background.spawn(self._ask(run.tenant, run.run_id, question), run.tenant)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable
 
 from sqlalchemy.exc import IntegrityError
@@ -15,7 +14,7 @@ from pentad_common.ids import new_id
 from pentad_orchestrator.core import Graph, Policy, RunState, compile_strategy, signals
 from pentad_orchestrator.engine import Engine
 from pentad_orchestrator.inline import check_inputs
-from pentad_orchestrator.run import StoredRun, cursor_sequence
+from pentad_orchestrator.run import LAST_EVENTS, StoredRun, cursor_sequence
 from pentad_orchestrator.store.creation import DEFAULT_PROJECT, RunCreation
 from pentad_orchestrator.store.runs import RunStore
 from pentad_orchestrator.workflows import Workflows
@@ -54,13 +53,12 @@ class Runs:
         run.state.traceparent = traceparent
         project_id = await self._creation.project_id(tenant, run.header.project)
         try:
-            await self._creation.create(run, project_id, request.request_id)
+            created = await self._creation.create(run, project_id, request.request_id)
         except IntegrityError:
             repeat = await self._repeat(tenant, request.request_id)
             if repeat is None:
                 raise
             return repeat
-        created = await self._store.get(tenant, run.run_id)
         self._engine.start(tenant, run.run_id)
         return created
 
@@ -111,19 +109,24 @@ class Runs:
     async def watch(self, tenant: str, run_id: str, after: str) -> AsyncIterator[orchestrator_pb2.RunEvent]:
         """Events after a cursor, until the one that ends the run. Raises RUN_NOT_FOUND, CURSOR_INVALID."""
         sequence = cursor_sequence(run_id, after)
-        while True:
-            bell = self._engine.bells.listen(run_id)
-            try:
+        with self._engine.listeners.listen(run_id) as listener:
+            while True:
                 events, newest, ended = await self._store.events(tenant, run_id, sequence)
                 for event in events:
                     sequence = event.sequence
                     yield event
                 if ended and sequence >= newest:
                     return
-                if not events:
-                    await asyncio.wait([bell], timeout=_LOOK_SECONDS)
-            finally:
-                self._engine.bells.leave(run_id, bell)
+                fresh = sequence >= newest
+                while fresh:
+                    await listener.wait(_LOOK_SECONDS)
+                    told = listener.after(sequence)
+                    for event in told:
+                        sequence = event.sequence
+                        yield event
+                    if told and told[-1].type in LAST_EVENTS:
+                        return
+                    fresh = bool(told)
 
     # What people tell a run to do; each answers with the run as it stands then.
 

@@ -28,35 +28,49 @@ class RunCreation:
     def __init__(self, database: Database, inline_bytes: int) -> None:
         self._database = database
         self._inline_bytes = inline_bytes
+        self._default_projects: dict[str, str] = {}
 
     async def project_id(self, tenant: str, name: str) -> str:
         """The id of a project; `default` is made when first asked for. Raises PROJECT_NOT_FOUND."""
+        if name == DEFAULT_PROJECT and tenant in self._default_projects:
+            return self._default_projects[tenant]
         query = select(Project.id).where(Project.tenant_id == tenant, Project.name == name)
         found = await self._database.read(lambda session: session.scalar(query), tenant=tenant)
-        if found is not None:
-            return found
         if name != DEFAULT_PROJECT:
-            raise NotFound("PROJECT_NOT_FOUND", f"project {name!r} does not exist", project=name)
+            if found is None:
+                raise NotFound("PROJECT_NOT_FOUND", f"project {name!r} does not exist", project=name)
+            return found
+        self._default_projects[tenant] = found or await self._add_default(tenant)
+        return self._default_projects[tenant]
+
+    async def _add_default(self, tenant: str) -> str:
         try:
             return await self._database.run(lambda session: _add_project(session, tenant), tenant=tenant)
         except IntegrityError:  # somebody else made it at the same moment
-            return await self.project_id(tenant, name)
+            return await self.project_id(tenant, DEFAULT_PROJECT)
 
     async def find_request(self, tenant: str, request_id: str) -> str | None:
         """The id of the run that a request of this id started."""
         query = select(Run.id).where(Run.tenant_id == tenant, Run.request_id == request_id)
         return await self._database.read(lambda session: session.scalar(query), tenant=tenant)
 
-    async def create(self, run: StoredRun, project_id: str, request_id: str) -> None:
-        """Stores the run with its first event. The header's `run_id` and `create_time` are set.
+    async def create(self, run: StoredRun, project_id: str, request_id: str) -> orchestrator_pb2.Run:
+        """Stores the run with its first event, and returns it as stored. Its header is complete.
 
         Raises NotFound ARTIFACT_NOT_FOUND; IntegrityError if the request id is taken.
         """
-        await self._database.run(
+        parts = await self._database.run(
             lambda session: self._create(session, run, project_id, request_id), tenant=run.tenant
         )
+        created = orchestrator_pb2.Run(
+            state=orchestrator_pb2.STATE_PENDING, plan=run.graph.plan, inputs=parts
+        )
+        created.MergeFrom(run.header)
+        return created
 
-    def _create(self, session: Session, run: StoredRun, project_id: str, request_id: str) -> None:
+    def _create(
+        self, session: Session, run: StoredRun, project_id: str, request_id: str
+    ) -> tuple[common_pb2.Part, ...]:
         parts, inline, artifacts = spill(_checked(session, run), 0, self._inline_bytes)
         state = run.state.copy()
         state.inline_bytes = inline
@@ -78,8 +92,10 @@ class RunCreation:
             )
         )
         insert_artifacts(session, run.tenant, artifacts)
-        use_artifacts(session, run.tenant, run.run_id, artifact_ids(parts))
         session.execute(insert(RunEvent).values(**event_row(run.tenant, _created(run))))
+        if any(part.HasField("artifact") for part in parts):
+            use_artifacts(session, run.tenant, run.run_id, artifact_ids(parts))
+        return parts
 
 
 def _add_project(session: Session, tenant: str) -> str:
