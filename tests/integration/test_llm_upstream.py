@@ -15,7 +15,7 @@ from pentad_common.db import Database
 from pentad_common.models import LlmCall
 from pentad_common.telemetry import configure_logging
 from tests.fixtures.llm_gateway import KEY_CANARY, PROVIDERS, House, StartGateway
-from tests.fixtures.upstream import Answer, Cut, ErrorEvent, Garbage, Hang, Status, Upstream
+from tests.fixtures.upstream import Answer, Behaviour, Cut, ErrorEvent, Garbage, Hang, Status, Upstream
 
 MODELS = [f"{provider}/some-model" for provider in PROVIDERS]
 every_provider = pytest.mark.parametrize("model", MODELS)
@@ -93,17 +93,16 @@ async def test_tool_calls(upstream: Upstream, pentad: Pentad, model: str) -> Non
 
 
 @every_provider
-@pytest.mark.parametrize("refusal", [Status(429), Status(500), Status(503), Status(529), Cut(0)])
-async def test_retried(upstream: Upstream, house: House, pentad: Pentad, model: str, refusal: Any) -> None:
+async def test_retried(upstream: Upstream, house: House, pentad: Pentad, model: str) -> None:
     """What may pass is tried again, here and nowhere else, until it passes."""
-    upstream.will(refusal, refusal)
-    if isinstance(refusal, Cut):  # only a stream can be cut
-        async with pentad.llm.stream("hi", model=model) as stream:
-            assert len([event async for event in stream]) == 5
-    else:
+    for status in (429, 500, 503, 529):
+        upstream.will(Status(status), Status(status))
         assert (await pentad.llm.invoke("hi", model=model)).served.attempts == 3
-    assert len(upstream.requests) == 3
-    assert [row.attempts for row in await rows(house)] == [3]
+    upstream.will(Cut(0), Cut(0))
+    async with pentad.llm.stream("hi", model=model) as stream:
+        assert len([event async for event in stream]) == 5
+    assert len(upstream.requests) == 15
+    assert [row.attempts for row in await rows(house)] == [3] * 5
 
 
 @every_provider
@@ -119,13 +118,13 @@ async def test_gives_up(upstream: Upstream, house: House, pentad: Pentad, model:
     assert [row.status for row in await rows(house)] == ["PROVIDER_UNAVAILABLE"]
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422])
-async def test_not_retried(upstream: Upstream, pentad: Pentad, status: int) -> None:
+async def test_not_retried(upstream: Upstream, pentad: Pentad) -> None:
     """What will not pass is asked once."""
-    upstream.will(Status(status))
-    error = await failure(pentad, "openai/gpt-6.2-sol")
-    assert error.retry_after is None
-    assert len(upstream.requests) == 1
+    refusals = (400, 401, 402, 403, 404, 413, 422)
+    for status in refusals:
+        upstream.will(Status(status))
+        assert (await failure(pentad, "openai/gpt-6.2-sol")).retry_after is None
+    assert len(upstream.requests) == len(refusals)
 
 
 async def test_retry_after_is_honoured(upstream: Upstream, pentad: Pentad) -> None:
@@ -176,32 +175,28 @@ async def test_hang_mid_stream(upstream: Upstream, start_gateway: StartGateway, 
 
 
 @every_provider
-@pytest.mark.parametrize(
-    ("behaviour", "reason"),
-    [
+async def test_cut_after_tokens(upstream: Upstream, house: House, pentad: Pentad, model: str) -> None:
+    """An answer cut after its first token is never completed silently nor asked for again."""
+    cuts: list[tuple[Behaviour, str]] = [
         (Cut(2), "PROVIDER_UNAVAILABLE"),
         (Cut(2, orderly=True), "PROVIDER_UNAVAILABLE"),
         (ErrorEvent(2), "PROVIDER_UNAVAILABLE"),
         (ErrorEvent(2, "rate_limit_error"), "RATE_LIMITED"),
-    ],
-)
-async def test_cut_after_tokens(
-    upstream: Upstream, house: House, pentad: Pentad, model: str, behaviour: Any, reason: str
-) -> None:
-    """An answer cut after its first token is never completed silently nor asked for again."""
-    upstream.will(behaviour)
-    stream = pentad.llm.stream("hi", model=model)
-    with pytest.raises(PentadError) as caught:
-        async for _ in stream:
-            pass
-    assert (caught.value.reason, stream.text) == (reason, "one two")
-    assert stream.usage is not None and stream.usage.output_tokens > 0
-    assert len(upstream.requests) == 1
-    (row,) = await rows(house)
-    assert (row.status, row.streamed, row.output_tokens) == (reason, True, stream.usage.output_tokens)
+    ]
+    for behaviour, reason in cuts:
+        upstream.will(behaviour)
+        stream = pentad.llm.stream("hi", model=model)
+        with pytest.raises(PentadError) as caught:
+            async for _ in stream:
+                pass
+        assert (caught.value.reason, stream.text) == (reason, "one two")
+        assert stream.usage is not None and stream.usage.output_tokens > 0
+    assert len(upstream.requests) == len(cuts)
+    kept = [(row.status, row.streamed, row.output_tokens > 0) for row in await rows(house)]
+    assert kept == [(reason, True, True) for _, reason in cuts]
 
 
-@pytest.mark.parametrize("model", MODELS)
+@every_provider
 async def test_garbage(upstream: Upstream, pentad: Pentad, model: str) -> None:
     """What is not the protocol is the provider's error: a status before the first token, a Failure after
     it."""
