@@ -83,7 +83,7 @@ def revoked_key(pentad: Cli) -> str:
     return str(made["secret"])
 
 
-def refusal(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, str]:
+def refusal(error: Any) -> tuple[grpc.StatusCode, str, str]:
     """The status code, and reason and domain of the error's ErrorInfo."""
     info = error_details_pb2.ErrorInfo()
     status = rpc_status.from_call(error)
