@@ -33,7 +33,7 @@ async def in_thread(work: object) -> None:
 
 @pytest.mark.parametrize("victim", ["orchestrator", "bus", "registry"])
 async def test_a_run_outlives_the_death_of_a_service(home: House, victim: str) -> None:
-    """Kill -9 while the second of three agents works; after a restart the run completes, each step done once."""
+    """Kill -9 while the second of three agents works; after a restart the run completes, each done once."""
     begun, release = asyncio.Event(), asyncio.Event()
 
     async def slow(task: task_pb2.Task) -> task_pb2.TaskResult:
@@ -107,7 +107,7 @@ async def test_a_waiting_retry_outlives_a_restart(home: House) -> None:
 
 
 async def test_many_runs_outlive_repeated_deaths(home: House) -> None:
-    """Twenty runs, the orchestrator killed three times: all complete, no step with an output is done again."""
+    """Twenty runs, the orchestrator killed three times: all complete, no step is done again."""
     done: Counter[tuple[str, str]] = Counter()
 
     async def work(task: task_pb2.Task) -> task_pb2.TaskResult:

@@ -33,7 +33,7 @@ def test_rules_come_first_and_in_order() -> None:
     assert world.at_work() == ["b"]
     assert chosen(world) == ["'a' goes on, as the run says", "'b' goes on, by rule 2"]
     world.answer("b")
-    assert (world.state.phase, world.result()) == (Phase.COMPLETED, ["b done"])
+    assert (world.phase, world.result()) == (Phase.COMPLETED, ["b done"])
     assert "by rule 3; rule 1 could not be evaluated" in world.events[-1].message
 
 
@@ -64,7 +64,7 @@ def test_the_router_chooses_among_live_agents() -> None:
     world.answer("c")
     assert world.at_work() == ["router-2"]
     world.answer("router-2", final=True)
-    assert (world.state.phase, world.result(), world.state.degraded) == (Phase.COMPLETED, ["c done"], False)
+    assert (world.phase, world.result(), world.state.degraded) == (Phase.COMPLETED, ["c done"], False)
 
 
 def test_a_router_that_fails_ends_the_run_with_what_there_is() -> None:
@@ -72,7 +72,7 @@ def test_a_router_that_fails_ends_the_run_with_what_there_is() -> None:
     world = adaptive(first="a")
     world.answer("a")
     world.break_("router")
-    assert (world.state.phase, world.result(), world.state.missing) == (
+    assert (world.phase, world.result(), world.state.missing) == (
         Phase.COMPLETED,
         ["a done"],
         ["router"],
@@ -80,7 +80,7 @@ def test_a_router_that_fails_ends_the_run_with_what_there_is() -> None:
     assert "router broke" in world.events[-1].message
     world = adaptive()
     world.break_("router")
-    assert world.state.phase is Phase.FAILED
+    assert world.phase is Phase.FAILED
 
 
 def test_a_missing_router_is_no_dead_end() -> None:
@@ -90,7 +90,7 @@ def test_a_missing_router_is_no_dead_end() -> None:
     asked = [item for item in world.commands if isinstance(item, signals.Resolve)]
     assert asked == [signals.Resolve("router", 1, agent="router")]
     world.apply(signals.Resolved("router", 1, failure=Failure(5, "AGENT_NOT_FOUND", "no agent 'router'")))
-    assert (world.state.phase, world.state.degraded) == (Phase.COMPLETED, True)
+    assert (world.phase, world.state.degraded) == (Phase.COMPLETED, True)
 
 
 def test_a_choice_of_nobody_ends_the_run() -> None:
@@ -106,14 +106,14 @@ def test_there_is_an_end_to_it() -> None:
     world = adaptive(first="a", rules=[rule("true", "a")], max_steps=3)
     for name in ("a", "a-2", "a-3"):
         world.answer(name)
-    assert (world.state.phase, world.result()) == (Phase.COMPLETED, ["a-3 done"])
+    assert (world.phase, world.result()) == (Phase.COMPLETED, ["a-3 done"])
     assert "after 3 steps" in world.events[-1].message
 
 
 def test_choosing_waits_for_candidates() -> None:
     """With nobody to choose from, the run waits for an agent."""
     world = adaptive(directory("router", gone=("a",)))
-    assert world.state.phase is Phase.WAITING
+    assert world.phase is Phase.WAITING
     world.known = directory("router", "a")
     world.apply(signals.Tick())
     assert world.at_work() == ["router"]
@@ -137,7 +137,7 @@ def test_a_failed_step_fails_the_run_otherwise() -> None:
     world = adaptive(first="a", rules=[rule("agent == 'b'")])
     world.answer("a", handoff="b")
     world.break_("b")
-    assert world.state.phase is Phase.FAILED
+    assert world.phase is Phase.FAILED
     world.apply(signals.Retry())
     assert world.at_work() == ["b"]
     world.answer("b")

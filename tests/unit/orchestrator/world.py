@@ -106,6 +106,11 @@ class World:
         self.apply(signals.Tick())
         return waited
 
+    @property
+    def phase(self) -> Phase:
+        """Where the run stands."""
+        return self.state.phase
+
     def kinds(self) -> list[str]:
         return [pb.RunEvent.Type.Name(event.type).removeprefix("TYPE_") for event in self.events]
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-import cel
-
 from pentad.common.v1 import common_pb2
+from pentad_orchestrator.core.cel_engine import compile_expression
 from pentad_orchestrator.core.state import Output
 
 VARIABLES = frozenset({"output", "text", "failed", "reason", "attempt", "steps", "agent"})
@@ -55,7 +54,7 @@ def evaluate(expression: str, values: Mapping[str, Callable[[], Any]]) -> bool:
 @lru_cache(maxsize=4096)
 def _program(expression: str) -> Any:
     try:
-        return cel.compile(expression)
+        return compile_expression(expression)
     except BaseException as error:  # as above
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
