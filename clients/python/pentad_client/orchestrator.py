@@ -20,7 +20,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from pentad.common.v1 import common_pb2
 from pentad.orchestrator.v1 import orchestrator_pb2 as pb
 from pentad.orchestrator.v1 import orchestrator_pb2_grpc
-from pentad_client.channel import Channels
+from pentad_client.channel import Channels, Response
 from pentad_client.config import ClientConfig
 from pentad_client.errors import InvalidArgument, PentadError, Unavailable
 from pentad_client.resume import Backoff
@@ -175,10 +175,9 @@ class OrchestratorClient:
         call = self._stub.PutArtifact(timeout=_UPLOAD_SECONDS)
         try:
             await call.write(pb.PutArtifactRequest(header=header))
-            async for piece in data:
-                for start in range(0, len(piece), FRAME_BYTES):
-                    await call.write(pb.PutArtifactRequest(data=piece[start : start + FRAME_BYTES]))
-            await call.done_writing()
+            if "pentad-ready" in (await call.call.initial_metadata() or ()):
+                await self._send(call, data)
+            # Otherwise the header was refused, and what follows raises the reason.
             response: pb.PutArtifactResponse = await call
         except PentadError:
             raise
@@ -186,6 +185,12 @@ class OrchestratorClient:
             call.cancel()
             raise
         return response.artifact
+
+    async def _send(self, call: Response, data: AsyncIterable[bytes]) -> None:
+        async for piece in data:
+            for start in range(0, len(piece), FRAME_BYTES):
+                await call.write(pb.PutArtifactRequest(data=piece[start : start + FRAME_BYTES]))
+        await call.done_writing()
 
     async def get_artifact(self, artifact_id: str) -> bytes:
         """The bytes of an artifact, all at once. Raises NotFound ARTIFACT_NOT_FOUND."""

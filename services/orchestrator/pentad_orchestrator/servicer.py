@@ -29,7 +29,7 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
         """Keeps a file."""
         frames = aiter(request)
         description = await _description(frames)
-        artifact = await self._artifacts.put(current_call().tenant_id, description, _data(frames))
+        artifact = await self._artifacts.put(current_call().tenant_id, description, _data(frames, context))
         return pb.PutArtifactResponse(artifact=artifact)
 
     async def GetArtifact(
@@ -124,7 +124,9 @@ async def _description(frames: AsyncIterator[pb.PutArtifactRequest]) -> Descript
     return Description(header.name, header.content_type, header.size, header.sha256, header.run_id)
 
 
-async def _data(frames: AsyncIterator[pb.PutArtifactRequest]) -> AsyncIterator[bytes]:
+async def _data(frames: AsyncIterator[pb.PutArtifactRequest], context: Any) -> AsyncIterator[bytes]:
+    # Clients that wait for this before they send the bytes see for certain why a header is refused.
+    await context.send_initial_metadata((("pentad-ready", "1"),))
     async for frame in frames:
         if frame.WhichOneof("frame") != "data":
             raise InvalidArgument(
