@@ -158,6 +158,16 @@ async def test_hang_before_headers(upstream: Upstream, start_gateway: StartGatew
         assert len(upstream.requests) == 2
 
 
+@pytest.mark.parametrize("model", MODELS[:2])
+async def test_thinking_is_no_silence(upstream: Upstream, start_gateway: StartGateway, model: str) -> None:
+    """A model that thinks for longer than the wait for the first token, and shows it, is waited for."""
+    upstream.will(Answer("done", thoughts=5, pause=0.25))
+    async with start_gateway(llm_first_token_seconds=1.0) as house:
+        async with (await house.client()).llm.stream("hi", model=model) as stream:
+            assert len([event async for event in stream]) == 2
+        assert stream.text == "done"
+
+
 @every_provider
 async def test_hang_mid_stream(upstream: Upstream, start_gateway: StartGateway, model: str) -> None:
     """A stream that stops coming ends in a Failure with the usage so far, and is not replayed."""

@@ -25,6 +25,7 @@ async def built(settings: GatewaySettings, database: Database) -> AsyncIterator[
     catalog = load_catalog(settings.llm_catalog)
     factory = ProviderFactory(settings, catalog)
     router = Router(factory, catalog, settings.llm_default_model)
+    router.check_default()
     gateway = Gateway(settings, router, SqlCallStore(database))
     server = Server(settings, "llm", database)
     server.add(

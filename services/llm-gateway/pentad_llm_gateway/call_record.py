@@ -24,6 +24,8 @@ from pentad_llm_gateway.completion import (
 )
 from pentad_llm_gateway.routing import Target
 
+_GIVEN_UP = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "PROVIDER_TIMEOUT"})
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -56,6 +58,8 @@ class CallRecord:
     ended: float | None = None
     first_token: float | None = None
     attempts: int = 1
+    asked: bool = False
+    """Whether a request went to the provider."""
     model: str = ""
     """Who served, in the provider's words; "" until it told."""
     provider_request_id: str = ""
@@ -100,8 +104,8 @@ class CallRecord:
         """What the provider told; where it told nothing, an estimate of what went over the wire."""
         if self._usage is not None:
             return self._usage
-        if self._begun is None and not self._output_estimate and self.status != "OK":
-            return Usage()  # refused, or never reached: nothing is known to have been used
+        if self._begun is None and not self._output_estimate and not self._may_have_been_read:
+            return Usage()
         begun = self._begun or Usage(input_tokens=estimate_input(self.completion))
         return Usage(
             begun.input_tokens,
@@ -111,6 +115,11 @@ class CallRecord:
             begun.reasoning_tokens,
             estimated=True,
         )
+
+    @property
+    def _may_have_been_read(self) -> bool:
+        """Whether the provider may have worked on the input, though it said nothing: it did not refuse."""
+        return self.status == "OK" or (self.asked and self.status in _GIVEN_UP)
 
     @property
     def cost_micros(self) -> int | None:

@@ -143,7 +143,7 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The provider has begun to answer: what it told of itself so far."""
+    """The provider works on the answer: what it told of itself so far. Empty, it is a sign of life."""
 
     model: str = ""
     provider_request_id: str = ""
@@ -159,7 +159,7 @@ class Finished:
 
 
 Event = Opened | TextDelta | ToolCallDelta | Finished
-"""A stream's events: any number of Opened (each replaces the last) and deltas, then Finished, and no more."""
+"""A stream's events: any number of Opened and deltas, then Finished, and no more."""
 
 
 @dataclass(frozen=True, slots=True)

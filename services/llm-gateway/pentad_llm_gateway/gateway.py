@@ -108,6 +108,7 @@ class Gateway:
                 pace = Pace(call, self._limits)
 
                 async def ask() -> Answer:
+                    call.asked = True
                     async with pace.whole():
                         return await target.provider.invoke(target.model, completion)
 
@@ -128,6 +129,7 @@ class Gateway:
                 pace = Pace(call, self._limits)
 
                 async def open_stream() -> tuple[Event, AsyncGenerator[Event, None]]:
+                    call.asked = True
                     return await _begin(target.provider.stream(target.model, completion), call, pace)
 
                 event, events = await self._retrying(call, pace, open_stream)
@@ -247,16 +249,21 @@ class Pace:
 async def _begin(
     events: AsyncGenerator[Event, None], call: CallRecord, pace: Pace
 ) -> tuple[Event, AsyncGenerator[Event, None]]:
-    """The first event that the caller will see, and those after it. Closes the stream if there is none."""
+    """The first event that the caller will see, and those after it. Closes the stream if there is none.
+
+    A model that thinks shows signs of life meanwhile; the wait for the first token begins anew with each.
+    """
     try:
-        async with pace.first_token():
-            async for event in events:
-                call.see(event)
-                if not isinstance(event, Opened):
-                    return event, events
-        raise cut_short(call.target.provider.name)
-    except BaseException:
+        while True:
+            async with pace.first_token():
+                event = await anext(events)
+            call.see(event)
+            if not isinstance(event, Opened):
+                return event, events
+    except BaseException as error:
         await events.aclose()
+        if isinstance(error, StopAsyncIteration):
+            raise cut_short(call.target.provider.name) from None
         raise
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import islice
 
 from pentad_common.errors import PentadError
 from pentad_common.telemetry import get_logger
@@ -16,6 +17,7 @@ log = get_logger(__name__)
 _A_BATCH = 500
 _MOST_PENDING = 50_000
 _RETRY_SECONDS = 1.0
+_FLUSH_SECONDS = 2.0
 
 
 class Ledger:
@@ -29,50 +31,73 @@ class Ledger:
         self._store = store
         self._pending: deque[CallRecord] = deque()
         self._writer: asyncio.Task[None] | None = None
+        self._recorded = 0
+        self._settled = 0
+        self._progress = asyncio.Event()
 
     def record(self, call: CallRecord) -> None:
         """Keeps a call that has ended. Does not wait."""
         observe(call)
         if len(self._pending) >= _MOST_PENDING:
-            self._pending.popleft()
+            self._settle(1)
             LOST_RECORDS.inc()
         self._pending.append(call)
+        self._recorded += 1
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
 
-    async def flush(self) -> None:
-        """Waits until what was recorded so far is kept. Raises PentadError if the database cannot be used."""
-        if self._writer is not None:
-            await asyncio.shield(self._writer)
-        if self._pending:
-            await self._write_batch()
+    async def flush(self, seconds: float = _FLUSH_SECONDS) -> bool:
+        """Waits until what was recorded so far is kept, at most `seconds`; returns whether it is."""
+        until = self._recorded
+        try:
+            async with asyncio.timeout(seconds):
+                while self._settled < until:
+                    await self._progress.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def close(self, seconds: float = 5.0) -> None:
         """Writes what there is left, for as long as `seconds`."""
-        try:
-            async with asyncio.timeout(seconds):
-                while self._pending or self._writer is not None:
-                    try:
-                        await self.flush()
-                    except PentadError:
-                        await asyncio.sleep(_RETRY_SECONDS / 4)
-        except TimeoutError:
+        if not await self.flush(seconds):
             log.error("records of calls are lost", calls=len(self._pending))
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.wait({self._writer})
 
     async def _write(self) -> None:
         try:
             while self._pending:
+                batch = list(islice(self._pending, _A_BATCH))
                 try:
-                    await self._write_batch()
+                    await self._keep(batch)
                 except PentadError as error:
                     log.warning("records of calls wait", reason=error.reason, calls=len(self._pending))
                     await asyncio.sleep(_RETRY_SECONDS)
+                else:
+                    kept = {call.id for call in batch}
+                    self._settle(sum(call.id in kept for call in islice(self._pending, len(batch))))
         finally:
             self._writer = None
 
-    async def _write_batch(self) -> None:
-        batch = [self._pending[index] for index in range(min(_A_BATCH, len(self._pending)))]
-        await self._store.add(batch)
-        written = {id(call) for call in batch}
-        while self._pending and id(self._pending[0]) in written:
+    async def _keep(self, batch: list[CallRecord]) -> None:
+        """Keeps a batch. One record that cannot be, as of a tenant that is gone, does not hold up the others."""
+        try:
+            await self._store.add(batch)
+        except PentadError:
+            raise
+        except Exception as error:
+            if len(batch) > 1:
+                for call in batch:
+                    await self._keep([call])
+                return
+            log.error("record of a call is lost", call=batch[0].id, error=type(error).__name__)
+            LOST_RECORDS.inc()
+
+    def _settle(self, count: int) -> None:
+        """The oldest `count` are done with."""
+        for _ in range(count):
             self._pending.popleft()
+        self._settled += count
+        self._progress.set()
+        self._progress = asyncio.Event()

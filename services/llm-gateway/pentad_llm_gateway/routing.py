@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pentad_common.errors import FailedPrecondition, NotFound, PentadError, Unavailable
+from pentad_common.errors import FailedPrecondition, NotFound, PentadError, StartupError, Unavailable
 from pentad_llm_gateway.catalog import Catalog, ModelEntry
 from pentad_llm_gateway.completion import Completion, Image, Sampling, without
 from pentad_llm_gateway.errors import invalid_request
@@ -49,6 +49,13 @@ class Router:
             if provider.default_model and not provider.unavailable():
                 return f"{name}/{provider.default_model}"
         return ""
+
+    def check_default(self) -> None:
+        """Raises StartupError if the default that was set is the name of nothing."""
+        try:
+            self.default_model()
+        except NotFound as error:
+            raise StartupError(f"PENTAD_LLM_DEFAULT_MODEL: {error}") from None
 
     def resolve(self, requested: str) -> Target:
         """The target of a name, ready to be asked.

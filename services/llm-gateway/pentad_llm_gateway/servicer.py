@@ -60,4 +60,3 @@ class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
         """See llm.proto."""
         query = conversion.read_usage_query(request)
         return conversion.usage_response(await self._gateway.usage(current_call().tenant_id, query))
-

@@ -44,7 +44,8 @@ class GatewaySettings(ServiceSettings):
     """Path of a YAML file of models, prices and aliases instead of the one that comes with the gateway."""
 
     llm_connect_seconds: float = Field(default=10.0, gt=0)
-    llm_first_token_seconds: float = Field(default=120.0, gt=0)
+    llm_first_token_seconds: float = Field(default=180.0, gt=0)
+    """Without any sign of life: a model that thinks aloud may take longer."""
     llm_between_tokens_seconds: float = Field(default=60.0, gt=0)
     llm_total_seconds: float = Field(default=600.0, gt=0)
     """From the first attempt to the last token, waits between attempts included."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import pytest
+from prometheus_client import REGISTRY
+from sqlalchemy.exc import IntegrityError
 
 from pentad_common.call import CallContext
 from pentad_common.errors import Unavailable
@@ -14,6 +17,7 @@ from pentad_llm_gateway.call_record import CallRecord
 from pentad_llm_gateway.catalog import load_catalog
 from pentad_llm_gateway.completion import Completion, Finished, Message, Opened, Text, TextDelta, Usage
 from pentad_llm_gateway.ledger import Ledger
+from pentad_llm_gateway.metrics import model_label, observe
 from pentad_llm_gateway.providers.factory import ProviderFactory
 from pentad_llm_gateway.routing import Router
 from pentad_llm_gateway.settings import GatewaySettings
@@ -21,10 +25,11 @@ from pentad_llm_gateway.store.base import ModelUsage, UsageQuery
 
 
 class Shelf:
-    """A CallStore that fails as often as it is told."""
+    """A CallStore that fails as often as it is told, and always for a record it refuses."""
 
-    def __init__(self, failures: int = 0) -> None:
+    def __init__(self, failures: int = 0, refused: str = "") -> None:
         self.failures = failures
+        self.refused = refused
         self.batches: list[list[str]] = []
 
     async def add(self, calls: Sequence[CallRecord]) -> None:
@@ -32,6 +37,8 @@ class Shelf:
         if self.failures:
             self.failures -= 1
             raise Unavailable("DATABASE_UNAVAILABLE", "away", retry_after=1)
+        if self.refused in [call.id for call in calls]:
+            raise IntegrityError("insert", {}, Exception("foreign key"))
         self.batches.append([call.id for call in calls])
 
     async def usage(self, tenant: str, query: UsageQuery) -> list[ModelUsage]:
@@ -84,6 +91,17 @@ async def test_kept_once_the_database_is_back(router: Router, monkeypatch: pytes
     assert shelf.kept == [record.id]
 
 
+async def test_one_bad_record_does_not_hold_up_the_others(router: Router) -> None:
+    """A record that the database will never take is given up; the others are kept."""
+    records = [call(router) for _ in range(3)]
+    shelf = Shelf(refused=records[1].id)
+    ledger = Ledger(shelf)
+    for record in records:
+        ledger.record(record)
+    assert await ledger.flush()
+    assert shelf.kept == [records[0].id, records[2].id]
+
+
 async def test_close_does_not_wait_for_ever(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that stays away does not keep the process from ending."""
     monkeypatch.setattr(ledger_module, "_RETRY_SECONDS", 0.01)
@@ -119,6 +137,35 @@ def test_usage_of_a_cut_answer(router: Router) -> None:
     assert (usage.input_tokens, usage.estimated) == (50, True)
     assert 4 <= usage.output_tokens <= 8
     assert record.cost_micros == 50 * 2 + usage.output_tokens * 10
+
+
+def test_usage_of_an_answer_nobody_waited_for(router: Router) -> None:
+    """A call given up without an answer may have been read: its input is estimated, if it was sent."""
+    sent, queued = call(router), call(router)
+    sent.asked = True
+    for record in (sent, queued):
+        record.end("CANCELLED")
+    assert sent.usage.estimated and sent.usage.input_tokens > 20
+    assert queued.usage == Usage()
+
+
+def test_counted_in_metrics(router: Router) -> None:
+    """Tokens and durations are counted by provider and model; a model that is not known is `other`."""
+
+    def tokens(kind: str) -> float:
+        labels = {"gen_ai_provider_name": "anthropic", "gen_ai_request_model": "claude-sonnet-5-5"}
+        labels["gen_ai_token_type"] = kind
+        return REGISTRY.get_sample_value("gen_ai_client_token_usage_total", labels) or 0
+
+    before = tokens("input"), tokens("output")
+    record = call(router)
+    record.see(Finished("stop", Usage(7, 3)))
+    record.end()
+    observe(record)
+    assert (tokens("input") - before[0], tokens("output") - before[1]) == (7, 3)
+    assert model_label(record) == "claude-sonnet-5-5"
+    record.target = replace(record.target, model="from-outside")
+    assert model_label(record) == "other"
 
 
 def test_usage_of_a_whole_answer(router: Router) -> None:

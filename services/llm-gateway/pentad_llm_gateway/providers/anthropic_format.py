@@ -190,3 +190,5 @@ class EventReader:
             yield TextDelta(event.delta.text)
         elif event.delta.type == "input_json_delta" and event.index in self._tools:
             yield ToolCallDelta(self._tools[event.index], arguments=event.delta.partial_json)
+        else:
+            yield Opened()  # a thought

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
-from pentad_llm_gateway.completion import Answer, Completion, Event, Opened
+from pentad_llm_gateway.completion import Answer, Completion, Event
 from pentad_llm_gateway.errors import cut_short
 from pentad_llm_gateway.providers.base import Provider
 from pentad_llm_gateway.providers.chat_format import ChunkReader, read_answer, request_body
@@ -41,14 +41,10 @@ class ChatProvider(Provider):
             client = await self.client()
             arguments = self._arguments(model, completion) | {"stream_options": {"include_usage": True}}
             chunks = await client.chat.completions.create(**arguments, stream=True)
-        reader = ChunkReader()
-        opened = False
+        reader = ChunkReader(chunks.response.headers.get("x-request-id", ""))
         try:
             with translated(self.name):
                 async for chunk in chunks:
-                    if not opened:
-                        opened = True
-                        yield Opened(chunk.model or "", chunks.response.headers.get("x-request-id", ""))
                     for event in reader.read(chunk):
                         yield event
         finally:

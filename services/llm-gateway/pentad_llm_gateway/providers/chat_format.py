@@ -14,6 +14,7 @@ from pentad_llm_gateway.completion import (
     FinishReason,
     Image,
     Message,
+    Opened,
     Part,
     ResponseFormat,
     Text,
@@ -152,15 +153,22 @@ def read_usage(usage: Any) -> Usage | None:
 class ChunkReader:
     """Reads the chunks of one stream; `finished()` once they are over."""
 
-    def __init__(self) -> None:
+    def __init__(self, request_id: str) -> None:
+        self._request_id = request_id
+        self._opened = False
         self._finish_reason: str | None = None
         self._usage: Usage | None = None
 
     def read(self, chunk: Any) -> Iterator[Event]:
-        """The deltas in a chunk."""
+        """The deltas in a chunk; Opened for one that has none, such as a thought."""
         self._usage = read_usage(chunk.usage) or self._usage
-        if not chunk.choices:
-            return
+        events = list(self._deltas(chunk)) if chunk.choices else []
+        if not (events and self._opened):
+            self._opened = True
+            yield Opened(chunk.model or "", self._request_id)
+        yield from events
+
+    def _deltas(self, chunk: Any) -> Iterator[Event]:
         choice = chunk.choices[0]
         self._finish_reason = choice.finish_reason or self._finish_reason
         text = choice.delta.content or getattr(choice.delta, "refusal", None)

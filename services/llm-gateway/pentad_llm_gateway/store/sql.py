@@ -43,17 +43,17 @@ def _insert(session: Session, rows: list[dict[str, Any]]) -> None:
 
 
 def row(call: CallRecord) -> dict[str, Any]:
-    """A call as a row; texts that come from outside are cut to the columns' widths."""
+    """A call as a row."""
     usage, served, cost = call.usage, call.served(), call.cost_micros
     first = served.time_to_first_token
     return {
         "id": call.id,
         "tenant_id": call.caller.tenant_id,
         "key_id": call.caller.key_id[:12],
-        "run_id": (call.caller.run_id or "")[:64] or None,
-        "agent": (call.caller.agent or "")[:128] or None,
-        "requested_model": served.requested_model[:255],
-        "served_model": served.model[:255],
+        "run_id": _text(call.caller.run_id or "", 64) or None,
+        "agent": _text(call.caller.agent or "", 128) or None,
+        "requested_model": _text(served.requested_model, 255),
+        "served_model": _text(served.model, 255),
         "provider": served.provider[:64],
         "status": call.status[:64],
         "finish_reason": call.finish_reason,
@@ -69,10 +69,15 @@ def row(call: CallRecord) -> dict[str, Any]:
         "attempts": served.attempts,
         "duration_ms": round(served.latency * 1000),
         "first_token_ms": None if first is None else round(first * 1000),
-        "provider_request_id": served.provider_request_id[:128],
+        "provider_request_id": _text(served.provider_request_id, 128),
         "create_time": call.create_time,
         "finish_time": call.create_time + timedelta(seconds=served.latency),
     }
+
+
+def _text(value: str, width: int) -> str:
+    """Text from outside, as the databases take it: cut to the column's width, without NUL."""
+    return value.replace("\0", "")[:width]
 
 
 def _sums(tenant: str, query: UsageQuery) -> Select[*tuple[Any, ...]]:
