@@ -48,7 +48,9 @@ async def receive(connection: Connection, seen: Counter[int], count: int) -> Non
 
 
 async def test_kill_9_of_the_bus_loses_nothing(bus_process: BusProcess, tenancy: Tenancy) -> None:
-    """With thousands in flight, twice: every confirmed message is delivered, clients come back by themselves."""
+    """With thousands in flight, twice: every confirmed message is delivered, clients come back by
+    themselves.
+    """
     client = await tenancy.client()
     worker = await client.bus.connect("worker", credit=2000)
     writer = await client.bus.connect("writer")
@@ -58,7 +60,7 @@ async def test_kill_9_of_the_bus_loses_nothing(bus_process: BusProcess, tenancy:
         publishing = asyncio.create_task(publish_all(writer, MESSAGES, confirmed))
         receiving = asyncio.create_task(receive(worker, seen, MESSAGES))
         for share in (4, 2):
-            while len(confirmed) < MESSAGES // share:
+            while len(confirmed) < MESSAGES // share:  # noqa: ASYNC110 - it counts
                 await asyncio.sleep(0.005)
             await asyncio.to_thread(bus_process.kill)
             await asyncio.to_thread(bus_process.start)
@@ -85,7 +87,9 @@ async def history(tenancy: Tenancy) -> list[pb.MessageRecord]:
 async def test_what_was_acked_before_the_kill_does_not_come_again(
     bus_process: BusProcess, tenancy: Tenancy
 ) -> None:
-    """Acks that were committed survive; open deliveries come again, in order, before what waited behind them."""
+    """Acks that were committed survive; open deliveries come again, in order, before what waited
+    behind them.
+    """
     client = await tenancy.client()
     worker = await client.bus.connect("worker", credit=50)
     writer = await client.bus.connect("writer")
@@ -151,7 +155,9 @@ async def test_subscriptions_delays_and_dead_letters_survive(
 async def test_sigterm_moves_clients_without_losing_or_repeating(
     bus_process: BusProcess, tenancy: Tenancy
 ) -> None:
-    """Clients finish, say goodbye, and go on at the next bus: nothing acked is repeated, nothing confirmed lost."""
+    """Clients finish, say goodbye, and go on at the next bus: nothing acked is repeated, nothing confirmed
+    lost.
+    """
     client = await tenancy.client()
     worker = await client.bus.connect("worker", credit=200)
     writer = await client.bus.connect("writer")
@@ -160,7 +166,7 @@ async def test_sigterm_moves_clients_without_losing_or_repeating(
     async with asyncio.timeout(SECONDS):
         publishing = asyncio.create_task(publish_all(writer, MESSAGES, confirmed))
         receiving = asyncio.create_task(receive(worker, seen, MESSAGES))
-        while len(confirmed) < MESSAGES // 3:
+        while len(confirmed) < MESSAGES // 3:  # noqa: ASYNC110 - it counts
             await asyncio.sleep(0.005)
         assert await asyncio.to_thread(bus_process.stop) == 0
         await asyncio.to_thread(bus_process.start)
@@ -170,7 +176,9 @@ async def test_sigterm_moves_clients_without_losing_or_repeating(
 
 
 async def test_a_revoked_key_ends_the_connection_for_good(bus_process: BusProcess, tenancy: Tenancy) -> None:
-    """Trying again would not help: iteration and publishes raise, unless the client was told to keep trying."""
+    """Trying again would not help: iteration and publishes raise, unless the client was told to
+    keep trying.
+    """
     store = KeyStore(tenancy.database)
     client = await tenancy.client("agent", "worker")
     worker = await client.bus.connect()

@@ -10,11 +10,12 @@ from pentad.bus.v1 import bus_pb2 as pb
 from pentad.bus.v1 import bus_pb2_grpc
 from pentad_client.channel import Channels, Stream, Stub
 from pentad_client.config import ClientConfig
-from pentad_client.connection import Connection, Subscription
+from pentad_client.connection import Connection
 from pentad_client.delivery import Delivery
 from pentad_client.envelope import enveloped
 from pentad_client.message import MessageType, complete, new_message
 from pentad_client.resume import resumed
+from pentad_client.subscription import Subscription
 
 __all__ = [
     "BusClient",
@@ -47,14 +48,14 @@ class BusClient:
         take_inbox: bool = True,
         *,
         credit_bytes: int = 0,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - callers think of it as part of the request
         keep_trying: bool = False,
     ) -> Connection:
         """An open connection, as `agent` or, without one, as the holder of the key. Close it when done.
 
-        `credit`: deliveries that may be open at a time. A subscription given as text takes all of that pattern for the
-        agent. `timeout`: seconds to wait for the first welcome; None tries for ever. `keep_trying`: go on trying after
-        errors that seem lasting, such as a key that is not valid, as well.
+        `credit`: deliveries that may be open at a time. A subscription given as text takes all of that
+        pattern for the agent. `timeout`: seconds to wait for the first welcome; None tries for ever.
+        `keep_trying`: go on trying after errors that seem lasting, such as a key that is not valid, as well.
         """
         wanted = [Subscription(item) if isinstance(item, str) else item for item in subscriptions]
         hello = pb.Hello(agent=agent, instance=instance or "", take_inbox=take_inbox)
@@ -68,7 +69,12 @@ class BusClient:
         stream: Stream = self._stub.Connect()
         return stream
 
-    async def publish(self, message: pb.Message, *, timeout: float | None = None) -> pb.PublishResponse:
+    async def publish(
+        self,
+        message: pb.Message,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - callers think of it as part of the request
+    ) -> pb.PublishResponse:
         """Publishes one message; returns when it is stored. For more than a few, `connect`."""
         request = pb.PublishRequest(message=complete(message))
         response: pb.PublishResponse = await self._stub.Publish(request, timeout=timeout)
@@ -85,9 +91,11 @@ class BusClient:
     def tail(
         self, filter: pb.MessageFilter | None = None, *, after: str = "", from_start: bool = False
     ) -> AsyncIterator[pb.MessageRecord]:
-        """Messages as they are stored, for ever, across lost connections: without gap or repeat once the first came.
+        """Messages as they are stored, for ever, across lost connections: without gap or repeat once the
+        first came.
 
-        Raises OutOfRange CURSOR_EXPIRED, with `oldest_cursor` in its metadata, if what follows `after` is not kept.
+        Raises OutOfRange CURSOR_EXPIRED, with `oldest_cursor` in its metadata, if what follows `after` is not
+        kept.
         """
 
         def open_stream(cursor: str) -> Any:

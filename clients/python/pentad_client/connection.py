@@ -9,7 +9,6 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Literal, NamedTuple
 
 from pentad.bus.v1 import bus_pb2 as pb
 from pentad_client.channel import Stream
@@ -17,12 +16,15 @@ from pentad_client.delivery import Delivery
 from pentad_client.errors import Code, DeadlineExceeded, PentadError, Unavailable, from_proto
 from pentad_client.link import Link
 from pentad_client.message import complete, new_message_id
+from pentad_client.publication import Publication
+from pentad_client.subscription import SCOPES, Scope, Subscription
 
 log = logging.getLogger(__name__)
 
 FIRST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 2.0
 GREETING_SECONDS = 10.0
+PARTING_SECONDS = 4.0
 MOST_UNCONFIRMED = 8192
 """Publishes under way before `publish` waits for room."""
 
@@ -36,55 +38,14 @@ _LASTING = {
     Code.UNIMPLEMENTED,
 }
 
-_SCOPES = {"agent": pb.SUBSCRIPTION_SCOPE_AGENT, "instance": pb.SUBSCRIPTION_SCOPE_INSTANCE}
-
-Scope = Literal["agent", "instance"]
-
-
-class Subscription(NamedTuple):
-    """A topic pattern, a CEL filter ("" takes all), and who gets a copy: the agent, or this instance alone."""
-
-    pattern: str
-    filter: str = ""
-    scope: Scope = "agent"
-
-    def to_proto(self) -> pb.Subscribe:
-        """As the contract has it."""
-        return pb.Subscribe(pattern=self.pattern, filter=self.filter, scope=_SCOPES[self.scope])
-
-
-class Publication:
-    """A message on its way, until the bus has stored or refused it."""
-
-    __slots__ = ("future", "message", "refused", "seq", "settles", "size")
-
-    def __init__(self, message: pb.Message, settles: Delivery | None, future: asyncio.Future[None]) -> None:
-        self.message = message
-        self.settles = settles
-        self.future = future
-        self.size = message.ByteSize()
-        self.seq = 0
-        self.refused = False
-
-    def confirm(self) -> None:
-        """It is stored."""
-        if not self.future.done():
-            self.future.set_result(None)
-
-    def refuse(self, error: PentadError) -> None:
-        """It was not taken."""
-        self.refused = True
-        if not self.future.done():
-            self.future.set_exception(error)
-
 
 class Connection:
     """Iterate over it for deliveries; publish on it. Made by `BusClient.connect`.
 
-    Whenever its stream is lost it connects again, as the same instance, and sends again what was not confirmed, with
-    the same ids, so that nothing is stored twice. Deliveries that were open on the lost stream are stale: their
-    messages come again. It ends for good by `close`, or by an error that trying again does not mend; that error is
-    raised by the iteration and by whatever is waiting.
+    Whenever its stream is lost it connects again, as the same instance, and sends again what was not
+    confirmed, with the same ids, so that nothing is stored twice. Deliveries that were open on the lost
+    stream are stale: their messages come again. It ends for good by `close`, or by an error that trying again
+    does not mend; that error is raised by the iteration and by whatever is waiting.
     """
 
     def __init__(
@@ -112,8 +73,7 @@ class Connection:
         self._deliveries: deque[Delivery] = deque()
         self._news = asyncio.Event()
         self._credit: pb.Credit | None = None
-        self._room = asyncio.Event()
-        self._room.set()
+        self._moved = asyncio.Event()
         self._answers: dict[tuple[str, int], list[asyncio.Future[None]]] = {}
         self._replies: dict[str, asyncio.Future[pb.Message]] = {}
         self._closing = False
@@ -124,8 +84,10 @@ class Connection:
 
     # ---------------------------------------------------------------------------------------------- life
 
-    async def start(self, timeout: float | None = None) -> Connection:
-        """Connects; returns when the bus has said welcome. Raises PentadError if it never will, or after `timeout`."""
+    async def start(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109 - as in `connect`
+        """Connects; returns when the bus has said welcome. Raises PentadError if it never will, or after
+        `timeout`.
+        """
         self._task = asyncio.create_task(self._run(), name=f"bus connection of {self.agent or 'a client'}")
         connected = asyncio.create_task(self._connected.wait())
         try:
@@ -148,7 +110,9 @@ class Connection:
 
     @property
     def ack_wait(self) -> float:
-        """Seconds that a delivery stays this client's without an ack or progress; 30 until the bus has said it."""
+        """Seconds that a delivery stays this client's without an ack or progress; 30 until the bus has said
+        it.
+        """
         welcome = self._link.welcome if self._link else None
         known = welcome is not None and welcome.HasField("ack_wait")
         return welcome.ack_wait.ToNanoseconds() / 1e9 if welcome is not None and known else 30.0
@@ -159,13 +123,12 @@ class Connection:
         return f"{self.agent}/{self.instance}"
 
     async def drain(self) -> None:
-        """Takes nothing more, and returns when all that was delivered is settled and all published is confirmed."""
+        """Takes nothing more, and returns when all that was delivered is settled and all published is
+        confirmed.
+        """
         self.set_credit(0)
         self._hello.credit.messages = 0
-        while self._error is None and (
-            self.waiting or (self._link and (self._link.open or not self._link.settled))
-        ):
-            await asyncio.sleep(0.01)
+        await self._until(lambda: self._quiet and not (self._link and self._link.open))
 
     async def close(self) -> None:
         """Sends what is left and says goodbye. What is still open goes to another instance, or waits."""
@@ -175,14 +138,10 @@ class Connection:
         link = self._link
         if link is not None and self._error is None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(2.0):
-                    while not link.ended and (self.waiting or not link.settled):
-                        await asyncio.sleep(0.005)
-            link.send(pb.ConnectRequest(goodbye=pb.Goodbye(reason="closed")))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(2.0):
-                    while not link.ended:
-                        await asyncio.sleep(0.005)
+                async with asyncio.timeout(PARTING_SECONDS):
+                    await self._until(lambda: self._quiet or link.ended)
+                    link.send(pb.ConnectRequest(goodbye=pb.Goodbye(reason="closed")))
+                    await self._until(lambda: link.ended)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -257,6 +216,7 @@ class Connection:
                 if not future.done():
                     future.set_result(None)  # the next Hello asks for all of them
         self._answers.clear()
+        self.moved()
 
     def _end(self, error: PentadError) -> None:
         self._error = self._error or error
@@ -266,13 +226,25 @@ class Connection:
         for future in self._replies.values():
             if not future.done():
                 future.set_exception(self._error)
-        self._room.set()
         self._news.set()
+        self.moved()
 
-    # ---------------------------------------------------------------------------------------------- publishing
+    async def _until(self, condition: Callable[[], object]) -> None:
+        """Waits until it is true, or the connection has ended for good."""
+        while not condition() and self._error is None:
+            self._moved.clear()
+            await self._moved.wait()
+
+    @property
+    def _quiet(self) -> bool:
+        """Whether nothing is left to say or to be confirmed."""
+        return not self.waiting and (self._link is None or self._link.settled)
+
+    # --------------------------------------------------------------------------------------------- publishing
 
     def publish_soon(self, message: pb.Message, *, settles: Delivery | None = None) -> asyncio.Future[None]:
-        """Publishes with the next frame: a future that is done when the bus has stored it, or has a PentadError.
+        """Publishes with the next frame: a future that is done when the bus has stored it, or has a
+        PentadError.
 
         Costs no task; the caller bounds how much is under way. The message must not be changed until then.
         """
@@ -290,22 +262,25 @@ class Connection:
     async def publish(self, message: pb.Message, *, settles: Delivery | None = None) -> None:
         """Publishes, and returns when the bus has stored it. Raises PentadError if it refused.
 
-        Waits out a lost connection; cancelling it does not take the message back. `settles`: a delivery that is acked
-        in the same atomic step.
+        Waits out a lost connection; cancelling it does not take the message back. `settles`: a delivery that
+        is acked in the same atomic step.
         """
-        while self._under_way() >= MOST_UNCONFIRMED and self._error is None:
-            self._room.clear()
-            await self._room.wait()
+        if self._under_way() >= MOST_UNCONFIRMED:
+            await self._until(lambda: self._under_way() < MOST_UNCONFIRMED)
         await self.publish_soon(message, settles=settles)
 
     def _under_way(self) -> int:
         return len(self.waiting) + (len(self._link.unconfirmed) if self._link else 0)
 
-    async def request(self, message: pb.Message, timeout: float = 60.0) -> pb.Message:
+    async def request(
+        self,
+        message: pb.Message,
+        timeout: float = 60.0,  # noqa: ASYNC109 - callers think of it as part of the request
+    ) -> pb.Message:
         """Publishes, and returns the first answer with the same correlation id, acked.
 
-        Raises DeadlineExceeded REPLY_TIMEOUT after `timeout` seconds, or PentadError if the message was refused.
-        Needs credit, and no iteration.
+        Raises DeadlineExceeded REPLY_TIMEOUT after `timeout` seconds, or PentadError if the message was
+        refused. Needs credit, and no iteration.
         """
         complete(message)
         message.correlation_id = message.correlation_id or new_message_id()
@@ -323,13 +298,15 @@ class Connection:
         finally:
             del self._replies[message.correlation_id]
 
-    # ---------------------------------------------------------------------------------------------- deliveries
+    # --------------------------------------------------------------------------------------------- deliveries
 
     def __aiter__(self) -> AsyncIterator[Delivery]:
         return self
 
     async def __anext__(self) -> Delivery:
-        """The next delivery. Ends when the connection is closed; raises the PentadError that ended it for good."""
+        """The next delivery. Ends when the connection is closed; raises the PentadError that ended it for
+        good.
+        """
         while not self._deliveries:
             if self._closing:
                 raise StopAsyncIteration
@@ -347,7 +324,8 @@ class Connection:
             self._link.wake()
 
     async def subscribe(self, pattern: str, filter: str = "", scope: Scope = "agent") -> None:
-        """Subscribes to topics, for as long as the connection is open (scope `instance`) or for good (`agent`).
+        """Subscribes to topics, for as long as the connection is open (scope `instance`) or for good
+        (`agent`).
 
         Raises InvalidArgument PATTERN_INVALID or FILTER_INVALID, FailedPrecondition SUBSCRIPTION_SCOPE.
         """
@@ -366,7 +344,7 @@ class Connection:
     async def unsubscribe(self, pattern: str, scope: Scope = "agent") -> None:
         """Ends a subscription."""
         self._subscriptions.pop((pattern, scope), None)
-        frame = pb.ConnectRequest(unsubscribe=pb.Unsubscribe(pattern=pattern, scope=_SCOPES[scope]))
+        frame = pb.ConnectRequest(unsubscribe=pb.Unsubscribe(pattern=pattern, scope=SCOPES[scope]))
         await self._ask(frame, pattern, scope)
 
     async def _ask(self, frame: pb.ConnectRequest, pattern: str, scope: Scope) -> None:
@@ -374,11 +352,11 @@ class Connection:
         if link is None or link.ended:
             return  # the next Hello says it
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._answers.setdefault((pattern, _SCOPES[scope]), []).append(future)
+        self._answers.setdefault((pattern, SCOPES[scope]), []).append(future)
         link.send(frame)
         await future
 
-    # ---------------------------------------------------------------------------------------------- for its link
+    # ------------------------------------------------------------------------------------------- for its link
 
     def take_credit(self) -> pb.Credit | None:
         """New credit to tell the bus, once."""
@@ -396,9 +374,9 @@ class Connection:
                 self._deliveries.append(delivery)
         self._news.set()
 
-    def confirmed(self) -> None:
-        """Publishes were confirmed: there is room for more."""
-        self._room.set()
+    def moved(self) -> None:
+        """Something was sent, settled or confirmed, or the link has ended."""
+        self._moved.set()
 
     def subscription_answered(self, result: pb.SubscribeResult) -> None:
         """The bus answered a subscribe or unsubscribe."""
@@ -420,14 +398,15 @@ class Connection:
             self.on_stale(tag, error)
 
     def server_drains(self, link: Link) -> None:
-        """The bus goes away: what is being worked on is finished, what was not begun goes back, then to the next bus."""
+        """The bus goes away: what is being worked on is finished, what was not begun goes back, then to the
+        next bus.
+        """
         for delivery in self._deliveries:
             link.open.pop(delivery.tag, None)
         self._deliveries.clear()
         self._leaving = asyncio.create_task(self._leave(link))
 
     async def _leave(self, link: Link) -> None:
-        while not link.ended and (link.open or not link.settled):
-            await asyncio.sleep(0.01)
+        await self._until(lambda: link.ended or (link.settled and not link.open))
         if not link.ended:
             link.send(pb.ConnectRequest(goodbye=pb.Goodbye(reason="drain")))

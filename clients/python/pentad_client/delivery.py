@@ -41,7 +41,8 @@ class Delivery:
         return self.link.ack(self.tag)
 
     async def nack(self, delay: float | None = None, reason: str = "", *, terminal: bool = False) -> bool:
-        """Gives it back, to come again after `delay` seconds (None: the bus's own backoff). False if it was stale.
+        """Gives it back, to come again after `delay` seconds (None: the bus's own backoff). False if it was
+        stale.
 
         `terminal`: not again, but straight to the dead letters.
         """
@@ -54,8 +55,8 @@ class Delivery:
     def reply(self, type: str, content: Any = None, **fields: Any) -> Awaitable[None]:
         """Answers, and acks in the same atomic step. Await it; `fields` as in `new_message`.
 
-        Raises PentadError if the answer was refused: FailedPrecondition DELIVERY_EXPIRED or DELIVERY_UNKNOWN if the
-        delivery was stale and nothing was sent; after any other the delivery is still open.
+        Raises PentadError if the answer was refused: FailedPrecondition DELIVERY_EXPIRED or DELIVERY_UNKNOWN
+        if the delivery was stale and nothing was sent; after any other the delivery is still open.
         """
         return self.settle_with(answer_to(self.message, type, content, **fields))
 

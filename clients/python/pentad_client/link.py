@@ -1,4 +1,6 @@
-"""One Connect stream of a connection: what is sent on it, what came on it. Lost, it is replaced by another."""
+"""One Connect stream of a connection: what is sent on it, what came on it. Lost, it is replaced
+by another.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from pentad_client.delivery import Delivery
 from pentad_client.errors import Unavailable, from_proto
 
 if TYPE_CHECKING:
-    from pentad_client.connection import Connection, Publication
+    from pentad_client.connection import Connection
+    from pentad_client.publication import Publication
 
 MOST_MESSAGES = 256
 MOST_BYTES = 256 * 1024
@@ -38,7 +41,7 @@ class Link:
         self._frames: deque[pb.ConnectRequest] = deque()
         self._awake = asyncio.Event()
 
-    # ---------------------------------------------------------------------------------------------- deliveries
+    # --------------------------------------------------------------------------------------------- deliveries
 
     def is_open(self, tag: int) -> bool:
         """Whether a delivery can still be settled."""
@@ -75,7 +78,7 @@ class Link:
         self.wake()
         return True
 
-    # ---------------------------------------------------------------------------------------------- the stream
+    # --------------------------------------------------------------------------------------------- the stream
 
     def wake(self) -> None:
         """There is something to send."""
@@ -130,6 +133,7 @@ class Link:
             elif (batch := self._next_batch()) is not None:
                 await self._stream.write(pb.ConnectRequest(batch=batch))
             else:
+                self._connection.moved()
                 self._awake.clear()
                 await self._awake.wait()
 
@@ -208,4 +212,4 @@ class Link:
             if publication.settles is not None and not publication.refused:
                 self.open.pop(publication.settles.tag, None)
             publication.confirm()
-        self._connection.confirmed()
+        self._connection.moved()

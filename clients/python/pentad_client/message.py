@@ -36,13 +36,14 @@ class MessageType(StrEnum):
 def new_message_id() -> str:
     """A UUIDv7 as text."""
     random = int.from_bytes(os.urandom(10))
-    text = f"{time.time_ns() // 1_000_000:012x}7{random >> 64 & 0xFFF:03x}{random & (1 << 62) - 1 | 1 << 63:016x}"
+    milliseconds, tail = time.time_ns() // 1_000_000, random & (1 << 62) - 1 | 1 << 63
+    text = f"{milliseconds:012x}7{random >> 64 & 0xFFF:03x}{tail:016x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def to_content(value: Any) -> common_pb2.Content:
-    """A value as Content: bytes as they are, str as text, a Content itself, a protobuf message in its encoding, all
-    else as JSON.
+    """A value as Content: bytes as they are, str as text, a Content itself, a protobuf message in its
+    encoding, all else as JSON.
     """
     if isinstance(value, common_pb2.Content):
         return value
@@ -74,7 +75,9 @@ def new_message(
     delay: float | None = None,
     message_id: str = "",
 ) -> bus_pb2.Message:
-    """A message to one of `recipient`, `topic` and `broadcast`. Times in seconds; `content` as in `to_content`."""
+    """A message to one of `recipient`, `topic` and `broadcast`. Times in seconds; `content` as in
+    `to_content`.
+    """
     message = bus_pb2.Message(
         id=message_id or new_message_id(),
         type=type,
@@ -115,7 +118,9 @@ def answer_to(message: bus_pb2.Message, type: str, content: Any = None, **fields
 
 
 def complete(message: bus_pb2.Message) -> bus_pb2.Message:
-    """The message with an id, and with the run, trace and hops of the envelope where it has none of its own."""
+    """The message with an id, and with the run, trace and hops of the envelope where it has none
+    of its own.
+    """
     if not message.id:
         message.id = new_message_id()
     envelope = current_envelope()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from pentad_bus.bus import Bus
 from pentad_bus.metrics import BusCollector
 from pentad_bus.servicer import BusServicer, register
@@ -14,6 +16,9 @@ from pentad_common.settings import load_settings
 
 async def main() -> None:
     """Wires the bus to its journal and serves it."""
+    sys.setswitchinterval(
+        0.001
+    )  # the journal's thread, when it comes back from SQLite, waits this long for the loop
     settings = load_settings(BusSettings)
     database = Database(settings.database_url, settings.database_pool_size)
     journal = SqlJournal(

@@ -1,10 +1,13 @@
-"""What is held against every message before it is taken: the rules of the contract, by hand, for they are many a second."""
+"""What is held against every message before it is taken: the rules of the contract, by hand, for they are
+many a second.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import protovalidate
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtoMessage
 
@@ -20,7 +23,8 @@ def read_message(body: bytes, most_bytes: int) -> Message:
     if len(body) > most_bytes:
         raise InvalidArgument(
             "MESSAGE_TOO_LARGE",
-            f"the message has {len(body)} bytes, and {most_bytes} are the most; larger payloads go by reference, as "
+            f"the message has {len(body)} bytes, and {most_bytes} are the most; larger payloads go by "
+            "reference, as "
             "an Artifact",
             size=len(body),
             limit=most_bytes,
@@ -31,19 +35,27 @@ def read_message(body: bytes, most_bytes: int) -> Message:
         raise InvalidArgument("MESSAGE_MALFORMED", "the bytes are not a pentad.bus.v1.Message") from None
 
 
-def check_common(message: Message, type_: str, run_id: str, correlation_id: str) -> None:
-    """The rules for what nearly every message has. Raises InvalidArgument INVALID_REQUEST."""
-    message_id = message.id
-    if len(message_id) > 64 or len(type_) > 128 or len(correlation_id) > 128 or len(run_id) > 64:
+def check_message(message: Message, body: bytes) -> None:
+    """Holds a message, encoded as `body`, against the contract. Raises InvalidArgument INVALID_REQUEST.
+
+    What is checked by whoever uses it is not checked here: recipient, topic, ttl, delay.
+    """
+    if (
+        len(message.id) > 64
+        or len(message.type) > 128
+        or len(message.run_id) > 64
+        or len(message.correlation_id) > 128
+        or len(message.reply_to) > 128
+        or len(message.traceparent) > 128
+        or not 0 <= message.priority <= 4
+        or not 0 <= message.durability <= 2
+        or message.hops < 0
+        or len(message.headers) > 64
+        or len(message.payload.content_type) > 255
+    ):
         raise _first_violation(message)
-    if "\0" in f"{message_id}{type_}{run_id}{correlation_id}":
+    if b"\0" in body and "\0" in f"{message.id}{message.type}{message.run_id}{message.correlation_id}":
         raise _invalid("message", "texts must not contain the character NUL")
-    if message.priority > 4 or message.durability > 2 or message.priority < 0 or message.durability < 0:
-        raise _first_violation(message)
-    if len(message.headers) > 64 or len(message.reply_to) > 128 or message.hops < 0:
-        raise _first_violation(message)
-    if len(message.traceparent) > 128 or len(message.payload.content_type) > 255:
-        raise _first_violation(message)
 
 
 def _first_violation(message: Message) -> InvalidArgument:
@@ -67,12 +79,9 @@ def _invalid(field: str, rule: str) -> InvalidArgument:
     return InvalidArgument("INVALID_REQUEST", f"{field}: {rule}", field=field, violations=[(field, rule)])
 
 
-def seconds(message: Message, name: str) -> float:
-    """A duration field in seconds; 0 if it is unset. Raises InvalidArgument INVALID_REQUEST if it is negative."""
-    if not message.HasField(name):
-        return 0.0
-    span = getattr(message, name)
+def seconds(span: Duration) -> float:
+    """A duration in seconds. Raises InvalidArgument INVALID_REQUEST if it is negative."""
     value = span.seconds + span.nanos / 1e9
     if value < 0:
-        raise _invalid(f"message.{name}", "must not be negative")
-    return float(value)
+        raise _invalid("message", "ttl and delay must not be negative")
+    return value

@@ -1,6 +1,7 @@
 """The broker: connections, publishes and time, on one event loop, in plain Python.
 
-It stores nothing itself: what must not be lost is written to a `Ledger`, and goes on once that says it is stored.
+It stores nothing itself: what must not be lost is written to a `Ledger`, and goes on once that says it is
+stored.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from itertools import chain
 
 from pentad_bus.clock import Clock, SystemClock
 from pentad_bus.counters import Counters
-from pentad_bus.dedup import DedupWindow
+from pentad_bus.directory import Directory
 from pentad_bus.entry import Entry
 from pentad_bus.inbox import Inbox, Subscription
 from pentad_bus.ledger import Commit, Done, Ledger, nothing
 from pentad_bus.limits import Limits
 from pentad_bus.publisher import Origin, Publisher, stamp
 from pentad_bus.session import Session
-from pentad_bus.settlement import EXPIRED, Settlement
-from pentad_bus.store.journal import DeadRow, InboxRow, Recovered, WaitingRow
+from pentad_bus.settlement import Settlement
+from pentad_bus.store.journal import DeadRow, Recovered, WaitingRow
 from pentad_bus.tenant import Tenant
 from pentad_bus.topics import check_pattern
 from pentad_common.errors import Aborted, FailedPrecondition, InvalidArgument, PentadError, Unavailable
@@ -41,7 +42,9 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who connects or publishes. `is_agent` is False for a caller that acts as no agent, named `client.<key id>`."""
+    """Who connects or publishes. `is_agent` is False for a caller that acts as no agent, named `client.<key
+    id>`.
+    """
 
     tenant_id: str
     name: str
@@ -63,46 +66,33 @@ class Broker:
         self.counters = counters or Counters()
         self.settlement = Settlement(limits, ledger, self.clock, self.counters)
         self.publisher = Publisher(self.settlement)
-        self.tenants: dict[str, Tenant] = {}
+        self.directory = Directory(self.settlement, ledger)
         self.stored_seq = 0
         """Everything up to here is stored, or never will be."""
         self.on_stored: Callable[[], None] = lambda: None
+        self.on_ended: Callable[[], None] = lambda: None
+        """Called when a connection has ended."""
         self._ledger = ledger
-        self._last_inbox_id = 0
 
     # ---------------------------------------------------------------------------------------------- recovery
 
     def restore(self, found: Recovered) -> int:
         """Puts back what the journal holds; how many messages wait."""
         self.publisher.last_seq = self.stored_seq = found.last_seq
-        self._last_inbox_id = found.last_inbox_id
-        inboxes: dict[int, Inbox] = {}
-        for row in found.inboxes:
-            inbox = Inbox(row.id, row.tenant_id, row.name)
-            inboxes[row.id] = self.tenant(row.tenant_id).add(inbox, row.subscriptions)
-            if inbox.instance:
-                self._linger(inbox)
+        inboxes = self.directory.restore(found.inboxes)
         for tenant_id, message_id in found.recent:
-            self.tenant(tenant_id).dedup.add(message_id)
+            self.directory.tenant(tenant_id).dedup.add(message_id)
         for waiting in found.waiting:
             entry = waiting.entry(inboxes.get(waiting.inbox_id) or _gone(waiting))
             entry.inbox.admit(len(entry.body))
             self.settlement.arrive(entry)
         return len(found.waiting)
 
-    def tenant(self, tenant_id: str) -> Tenant:
-        """The tenant's part of the bus."""
-        tenant = self.tenants.get(tenant_id)
-        if tenant is None:
-            dedup = DedupWindow(self.limits.dedup_window, self.limits.dedup_max_ids, self.clock.steady())
-            tenant = self.tenants[tenant_id] = Tenant(tenant_id, dedup)
-        return tenant
-
     def origin(self, caller: Caller) -> Origin:
         """The caller as a sender."""
-        return Origin(self.tenant(caller.tenant_id), caller.name)
+        return Origin(self.directory.tenant(caller.tenant_id), caller.name)
 
-    # ---------------------------------------------------------------------------------------------- connections
+    # -------------------------------------------------------------------------------------------- connections
 
     def connect(
         self,
@@ -126,16 +116,15 @@ class Broker:
         wishes = list(wishes)
         for wish in wishes:
             self._check_wish(caller, wish)
-        tenant = self.tenant(caller.tenant_id)
+        tenant = self.directory.tenant(caller.tenant_id)
         earlier = tenant.sessions.get((caller.name, instance))
         if earlier is not None:
             self.end(earlier, _taken_over(caller.name, instance))
-        session = Session(Origin(tenant, caller.name), caller.name, instance, self.settlement, wake)
+        own = self.directory.inbox(tenant, f"{caller.name}/{instance}")
+        session = Session(Origin(tenant, caller.name), caller.name, own, self.settlement, wake)
         tenant.sessions[caller.name, instance] = session
-        session.own = self._inbox(tenant, f"{caller.name}/{instance}")
-        session.inboxes.append(session.own)
         if take_inbox and caller.is_agent:
-            session.inboxes.append(self._inbox(tenant, caller.name))
+            session.inboxes.append(self.directory.inbox(tenant, caller.name))
         for inbox in session.inboxes:
             inbox.consumers.append(session)
         for wish in wishes:
@@ -143,7 +132,9 @@ class Broker:
         return session
 
     def end(self, session: Session, error: PentadError | None, *, meant: bool = False) -> None:
-        """Ends a connection; what is open to it goes on at once. `error`: what its client is told, if anything."""
+        """Ends a connection; what is open to it goes on at once. `error`: what its client is told, if
+        anything.
+        """
         if session.ended is not None:
             return
         session.ended = error or Unavailable("CONNECTION_ENDED", "the connection has ended")
@@ -154,58 +145,13 @@ class Broker:
         for inbox in session.inboxes:
             inbox.consumers.remove(session)
         session.release_all()
-        self._leave(tenant, session)
+        self.directory.leave(session)
         for inbox in session.inboxes:
             inbox.wake()
         session.wake()
+        self.on_ended()
 
-    def _leave(self, tenant: Tenant, session: Session) -> None:
-        """What was for this connection alone goes with it."""
-        own = session.own
-        if own is None:
-            return
-        for pattern in list(own.subscriptions):
-            tenant.unsubscribe(own, pattern)
-        for entry in own.ready.drain():
-            if entry.subscription and not entry.stored:
-                self.settlement.drop(entry)
-            else:
-                own.ready.push(entry)
-        if session.meant and not own.messages:
-            self._retire(own)
-        else:
-            self._linger(own)
-
-    def _linger(self, inbox: Inbox) -> None:
-        due = self.clock.wall() + self.limits.instance_linger
-        inbox.left = due
-        self.settlement.schedule.at(due, lambda: self._retire(inbox) if inbox.left == due else None)
-
-    def _retire(self, inbox: Inbox) -> None:
-        """Removes the inbox of an instance that is gone; what is left in it goes to the dead letters."""
-        if inbox.consumers or inbox.closed:
-            return
-        self.tenant(inbox.tenant_id).remove(inbox)
-        for entry in [*inbox.ready.drain(), *inbox.delayed]:
-            self.settlement.bury(entry, EXPIRED, "the instance is gone")
-        inbox.delayed.clear()
-        self._ledger.later.removed.append(inbox.id)
-        self._ledger.hurry()
-
-    def _inbox(self, tenant: Tenant, name: str) -> Inbox:
-        inbox = tenant.inboxes.get(name)
-        if inbox is None:
-            self._last_inbox_id += 1
-            inbox = tenant.add(Inbox(self._last_inbox_id, tenant.id, name), [])
-            self._save(inbox)
-        return inbox
-
-    def _save(self, inbox: Inbox) -> None:
-        shared = [(item.pattern, item.filter) for item in inbox.subscriptions.values() if item.shared]
-        self._ledger.later.inboxes.append(InboxRow(inbox.id, inbox.tenant_id, inbox.name, shared))
-        self._ledger.hurry()
-
-    # ---------------------------------------------------------------------------------------------- subscriptions
+    # ------------------------------------------------------------------------------------------ subscriptions
 
     def subscribe(self, session: Session, caller: Caller, wish: Wish) -> None:
         """Adds a subscription. Raises InvalidArgument PATTERN_INVALID, FILTER_INVALID; FailedPrecondition."""
@@ -216,19 +162,18 @@ class Broker:
             return
         session.origin.tenant.subscribe(Subscription(wish.pattern, wish.filter, inbox, shared=wish.shared))
         if wish.shared:
-            self._save(inbox)
+            self.directory.save(inbox)
 
     def unsubscribe(self, session: Session, wish: Wish) -> None:
         """Ends a subscription; what it brought stays. Ending what is not there does nothing."""
         tenant = session.origin.tenant
         inbox = tenant.inboxes.get(session.agent) if wish.shared else session.own
         if inbox is not None and tenant.unsubscribe(inbox, wish.pattern) and wish.shared:
-            self._save(inbox)
+            self.directory.save(inbox)
 
     def _subscriber(self, session: Session, wish: Wish) -> Inbox:
         if wish.shared:
-            return self._inbox(session.origin.tenant, session.agent)
-        assert session.own is not None
+            return self.directory.inbox(session.origin.tenant, session.agent)
         return session.own
 
     def _check_wish(self, caller: Caller, wish: Wish) -> None:
@@ -236,15 +181,18 @@ class Broker:
         if wish.shared and not caller.is_agent:
             raise FailedPrecondition(
                 "SUBSCRIPTION_SCOPE",
-                "only an agent has an inbox for subscriptions of scope AGENT; use SUBSCRIPTION_SCOPE_INSTANCE",
+                "only an agent has an inbox for subscriptions of scope AGENT; use "
+                "SUBSCRIPTION_SCOPE_INSTANCE",
                 pattern=wish.pattern,
             )
         Subscription(wish.pattern, wish.filter, _NOWHERE, shared=wish.shared)
 
-    # ---------------------------------------------------------------------------------------------- publishing
+    # --------------------------------------------------------------------------------------------- publishing
 
     def publish_batch(self, session: Session, items: Iterable[tuple[int, bytes, int]]) -> None:
-        """Takes a frame's publishes (seq, encoded message, tag that it settles or 0); each is confirmed or rejected."""
+        """Takes a frame's publishes (seq, encoded message, tag that it settles or 0); each is confirmed or
+        rejected.
+        """
         now = self.clock.wall()
         origin = session.origin
         mark = stamp(origin.name, now)
@@ -289,7 +237,9 @@ class Broker:
         return counted
 
     def publish(self, origin: Origin, body: bytes, done: Done) -> tuple[str, bool]:
-        """Takes one message: its id, and whether it is a duplicate. `done` is called when it is stored. Raises as `admit`."""
+        """Takes one message: its id, and whether it is a duplicate. `done` is called when it is stored.
+        Raises as `admit`.
+        """
         commit = Commit()
         now = self.clock.wall()
         message_id, _ = self.publisher.admit(commit, origin, body, now, stamp(origin.name, now))
@@ -302,7 +252,7 @@ class Broker:
         commit = Commit()
         tenant: Tenant | None = None
         for letter, inbox in letters:
-            tenant = self.tenant(letter.tenant_id)
+            tenant = self.directory.tenant(letter.tenant_id)
             self.publisher.readmit(commit, letter, inbox, now)
         if tenant is not None:
             self._submit(commit, tenant, nothing, at_once=False)
@@ -359,36 +309,28 @@ class Broker:
         self.settlement.schedule.run(now)
         self.settlement.expire(now)
         steady = self.clock.steady()
-        for tenant in self.tenants.values():
+        for tenant in self.directory.tenants.values():
             tenant.dedup.advance(steady)
             for session in list(tenant.sessions.values()):
                 session.run_out(steady)
 
     def expire_older(self, taken_before: float) -> None:
         """Gives up what has waited since before `taken_before`."""
-        for inbox in self.inboxes():
+        for inbox in self.directory.inboxes():
             self.settlement.expire_older(inbox, taken_before)
 
     def oldest_waiting(self) -> int:
         """The lowest seq that is still needed."""
         seqs = [self.stored_seq + 1]
-        for inbox in self.inboxes():
+        for inbox in self.directory.inboxes():
             seqs += [entry.seq for entry in chain(inbox.ready.heads(), inbox.delayed)]
-        for session in self.sessions():
+        for session in self.directory.sessions():
             seqs += [entry.seq for entry in session.open.values()]
         return min(seqs)
 
-    def inboxes(self) -> list[Inbox]:
-        """All of them, of all tenants."""
-        return [inbox for tenant in self.tenants.values() for inbox in tenant.inboxes.values()]
-
-    def sessions(self) -> list[Session]:
-        """All connections, of all tenants."""
-        return [session for tenant in self.tenants.values() for session in tenant.sessions.values()]
-
     def drain(self) -> None:
         """Nothing is delivered from now on; acks and publishes still count."""
-        for session in self.sessions():
+        for session in self.directory.sessions():
             session.draining = True
             session.wake()
 
@@ -406,7 +348,8 @@ def _gone(waiting: WaitingRow) -> Inbox:
 def _taken_over(agent: str, instance: str) -> Aborted:
     return Aborted(
         "INSTANCE_TAKEN_OVER",
-        f"another connection of {agent}/{instance} is there now, and this one has ended; give each process an instance "
+        f"another connection of {agent}/{instance} is there now, and this one has ended; give each process "
+        "an instance "
         "name of its own",
         agent=agent,
         instance=instance,

@@ -41,6 +41,7 @@ class Bus:
         self._sweep_every = sweep_every
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="history")
         self._sooner = asyncio.Event()
+        self._ended = asyncio.Event()
         self._news: asyncio.Future[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -54,6 +55,7 @@ class Bus:
         waiting = self.broker.restore(found)
         self.broker.settlement.schedule.on_earlier = lambda _due: self._sooner.set()
         self.broker.on_stored = self._announce
+        self.broker.on_ended = self._ended.set
         self._tasks = [asyncio.create_task(self._keep_time()), asyncio.create_task(self._keep_sweeping())]
         seconds = round(time.perf_counter() - started, 3)
         log.info("recovered", waiting=waiting, inboxes=len(found.inboxes), seconds=seconds)
@@ -68,12 +70,16 @@ class Bus:
         await asyncio.to_thread(self.journal.close)
 
     async def drain(self, seconds: float) -> None:
-        """Tells every client to finish and connect elsewhere, and waits until they have, at most `seconds`."""
+        """Tells every client to finish and connect elsewhere, and waits until they have, at most
+        `seconds`.
+        """
         self.draining = self.broker.clock.wall() + seconds
         self.broker.drain()
-        until = time.monotonic() + seconds
-        while self.broker.sessions() and time.monotonic() < until:
-            await asyncio.sleep(0.02)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.broker.directory.sessions():
+                    self._ended.clear()
+                    await self._ended.wait()
 
     def check_open(self) -> None:
         """Raises Unavailable SERVER_DRAINING if nobody may connect any more."""

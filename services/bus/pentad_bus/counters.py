@@ -1,4 +1,6 @@
-"""What the bus counts: plain numbers, read when metrics are scraped, for a metric's own lock costs more than a delivery."""
+"""What the bus counts: plain numbers, read when metrics are scraped, for a metric's own lock costs more than
+a delivery.
+"""
 
 from __future__ import annotations
 

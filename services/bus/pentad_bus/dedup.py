@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 
 class DedupWindow:
-    """Remembers ids for at least `window` seconds, in two generations: the younger is filled, the older only asked.
+    """Remembers ids for at least `window` seconds, in two generations: the younger is filled, the older only
+    asked.
 
-    A generation also ends when it has `most` ids, which bounds memory and, under such a load, shortens the window.
+    A generation also ends when it has `most` ids, which bounds memory and, under such a load, shortens the
+    window.
     """
 
     __slots__ = ("_most", "_old", "_turned", "_window", "_young")

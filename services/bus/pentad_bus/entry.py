@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 
 class Entry:
-    """One message's place in one inbox. Copies of a message share the bytes of its body. Times are epoch seconds."""
+    """One message's place in one inbox. Copies of a message share the bytes of its body. Times are epoch
+    seconds.
+    """
 
     __slots__ = (
         "attempts",

@@ -14,7 +14,8 @@ from pentad_common.errors import InvalidArgument
 PRIORITIES = {"LOW": 1, "NORMAL": 2, "HIGH": 3, "CRITICAL": 4}
 VARIABLES = frozenset({"type", "priority", "sender", "headers", "topic", *PRIORITIES})
 MOST_LOOPS = 2
-"""Loops (`exists`, `all`, `map`, …) in one filter: nested in each other, more could take seconds a message."""
+"""Loops (`exists`, `all`, `map`, …) in one filter: nested in each other, more could take seconds a message.
+"""
 
 _LOOP = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|map|filter)\s*\(\s*(\w+)\s*,")
 
@@ -37,7 +38,9 @@ class Filter:
             raise _invalid(expression, f"there is no {', '.join(sorted(unknown))}; there are {known}")
 
     def __call__(self, values: dict[str, Any]) -> bool:
-        """Whether a message with these VARIABLES passes. What cannot be told, such as a missing header, does not."""
+        """Whether a message with these VARIABLES passes. What cannot be told, such as a missing header, does
+        not.
+        """
         try:
             return self._program.execute(values) is True
         except (KeyError, ValueError, TypeError, RuntimeError, ArithmeticError, IndexError):
@@ -46,7 +49,9 @@ class Filter:
 
 @lru_cache(maxsize=1024)
 def compile_filter(expression: str) -> Filter | None:
-    """The filter; None for an empty expression, which everything passes. Raises InvalidArgument FILTER_INVALID."""
+    """The filter; None for an empty expression, which everything passes. Raises InvalidArgument
+    FILTER_INVALID.
+    """
     return Filter(expression) if expression.strip() else None
 
 

@@ -1,8 +1,9 @@
 """The frames of Connect, with the messages in them left as bytes.
 
-The same wire format as `pentad.bus.v1`, made from the contract's own descriptor with every field of type Message turned
-into `bytes`. What passes through the bus is therefore copied and never encoded again: measured, 1.5 µs a message for
-both directions instead of 2.5, and fields that this version does not know survive.
+The same wire format as `pentad.bus.v1`, made from the contract's own descriptor with every field of type
+Message turned into `bytes`. What passes through the bus is therefore copied and never encoded again:
+measured, 1.5 µs a message for both directions instead of 2.5, and fields that this version does not know
+survive.
 """
 
 from __future__ import annotations

@@ -42,7 +42,9 @@ class History:
     async def messages(
         self, tenant: str, wanted: HistoryFilter, size: int, page_token: str
     ) -> tuple[list[HistoryRow], str]:
-        """A page, newest first, and the token of the next one ("" on the last). Raises InvalidArgument CURSOR_INVALID."""
+        """A page, newest first, and the token of the next one ("" on the last). Raises InvalidArgument
+        CURSOR_INVALID.
+        """
         before = _seq(page_token) if page_token else self._bus.broker.stored_seq + 1
         rows = await self._bus.read(self._journal.history, tenant, wanted, before=before, limit=size + 1)
         page, last = cut_page(rows, size)
@@ -51,7 +53,9 @@ class History:
     async def tail(
         self, tenant: str, wanted: HistoryFilter, after: str, from_start: bool
     ) -> AsyncIterator[HistoryRow]:
-        """Messages as they are stored, after a cursor. Raises OutOfRange CURSOR_EXPIRED, InvalidArgument CURSOR_INVALID."""
+        """Messages as they are stored, after a cursor. Raises OutOfRange CURSOR_EXPIRED, InvalidArgument
+        CURSOR_INVALID.
+        """
         broker = self._bus.broker
         if after:
             seq = _seq(after)
@@ -114,7 +118,7 @@ class History:
 
     async def _put_back(self, rows: Sequence[DeadRow]) -> int:
         broker = self._bus.broker
-        inboxes = broker.tenant(rows[0].tenant_id).inboxes if rows else {}
+        inboxes = broker.directory.tenant(rows[0].tenant_id).inboxes if rows else {}
         found = [(row, inboxes[row.recipient]) for row in rows if row.recipient in inboxes]
         broker.redrive(found)
         await self._bus.ledger.flushed()
@@ -124,7 +128,7 @@ class History:
         """The inboxes of an agent and its instances, or all; by name."""
         dead = await self._bus.read(self._journal.dead_counts, tenant)
         now = self._bus.broker.clock.wall()
-        inboxes = self._bus.broker.tenant(tenant).inboxes
+        inboxes = self._bus.broker.directory.tenant(tenant).inboxes
         states = [_state(inbox, now, dead.pop(inbox.name, 0)) for inbox in inboxes.values()]
         states += [QueueState(name, 0, 0, 0, 0, 0.0, 0, count, 0) for name, count in dead.items()]
         wanted = [

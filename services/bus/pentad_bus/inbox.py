@@ -30,7 +30,9 @@ class Consumer(Protocol):
 
 
 class Inbox:
-    """Counts what it holds from the moment a message is admitted, so that its bound holds for what is being stored too."""
+    """Counts what it holds from the moment a message is admitted, so that its bound holds for what is being
+    stored too.
+    """
 
     __slots__ = (
         "agent",
@@ -108,7 +110,9 @@ class Inbox:
 
 
 class Subscription:
-    """A topic pattern with a filter that leads into an inbox. `shared`: scope AGENT; otherwise one connection's."""
+    """A topic pattern with a filter that leads into an inbox. `shared`: scope AGENT; otherwise one
+    connection's.
+    """
 
     __slots__ = ("condition", "filter", "inbox", "pattern", "shared")
 

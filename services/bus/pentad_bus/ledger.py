@@ -35,7 +35,8 @@ class Ledger(Protocol):
     """Takes what is to be stored. Nothing here blocks."""
 
     later: Changes
-    """What nobody waits for, such as acknowledgements: stored with the next commit, or within milliseconds."""
+    """What nobody waits for, such as acknowledgements: stored with the next commit, or within milliseconds.
+    """
 
     def submit(self, commit: Commit) -> None:
         """Stores a commit, and `later` with it; then calls its `done`, in the order of submission."""

@@ -1,4 +1,6 @@
-"""One Connect stream: frames in, frames out. What queued up while a frame was being written is the next one."""
+"""One Connect stream: frames in, frames out. What queued up while a frame was being written is
+the next one.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,11 @@ from pentad_common.telemetry import bind, get_logger
 log = get_logger(__name__)
 
 _HELLO_SECONDS = 10.0
+_PARTING_SECONDS = 2.0
 _MOST_OUTSTANDING = 64
-"""Frames whose commit is under way before no more are read: a client that never looks is held back by the transport."""
+"""Frames whose commit is under way before no more are read: a client that never looks is held back by the
+transport.
+"""
 _MOST_CREDIT = 65536
 _DEFAULT_CREDIT = 64
 
@@ -43,7 +48,9 @@ class Line:
         self._told_to_drain = False
 
     async def serve(self, requests: AsyncIterator[Any], identify: Identify) -> None:
-        """Runs until either side ends it. `identify` turns the Hello's agent into who that is. Raises PentadError."""
+        """Runs until either side ends it. `identify` turns the Hello's agent into who that is. Raises
+        PentadError.
+        """
         self._bus.check_open()
         hello = await self._hello(requests)
         self._caller = identify(hello.agent)
@@ -106,10 +113,10 @@ class Line:
             await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
             if reader.done() and not reader.cancelled():
                 reader.result()
+            if self._session.meant:
+                await asyncio.wait({writer}, timeout=_PARTING_SECONDS)
             if writer.done() and not writer.cancelled():
                 writer.result()
-            elif self._session.meant:
-                await self._write(ConnectResponse(goodbye={"reason": "goodbye"}))
         finally:
             reader.cancel()
             writer.cancel()
@@ -128,7 +135,9 @@ class Line:
             if kind == "batch":
                 self._take_batch(frame.batch)
             elif kind == "goodbye":
-                session.meant = True
+                session.meant = session.draining = True
+                self._told_to_drain = True
+                self._awake.set()
                 return
             elif kind in ("subscribe", "unsubscribe"):
                 await self._subscription(kind, checked(frame))
@@ -189,6 +198,9 @@ class Line:
                 continue
             if session.ended is not None:
                 raise session.ended
+            if session.meant:
+                await self._write(ConnectResponse(goodbye={"reason": "goodbye"}))
+                return
             awake.clear()
             session.idle = True
             await awake.wait()

@@ -57,13 +57,13 @@ class BusCollector(Collector):
         yield from self._gauges()
 
     def _gauges(self) -> Iterator[Metric]:
-        inboxes = self._bus.broker.inboxes()
+        inboxes = self._bus.broker.directory.inboxes()
         for name, text, value in (
             ("queued", "Messages that wait to be delivered", sum(len(inbox.ready) for inbox in inboxes)),
             ("in_flight", "Deliveries that are not settled", sum(inbox.in_flight for inbox in inboxes)),
             ("delayed", "Messages held back", sum(len(inbox.delayed) for inbox in inboxes)),
             ("queued_bytes", "Bytes of all messages held", sum(inbox.size for inbox in inboxes)),
             ("inboxes", "Inboxes", len(inboxes)),
-            ("connections", "Open Connect streams", len(self._bus.broker.sessions())),
+            ("connections", "Open Connect streams", len(self._bus.broker.directory.sessions())),
         ):
             yield GaugeMetricFamily(f"pentad_bus_{name}", text, value=value)

@@ -9,13 +9,13 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pentad.bus.v1.bus_pb2 import DURABILITY_BEST_EFFORT, Message
-from pentad_bus.admission import check_common, read_message, seconds
+from pentad_bus.admission import check_message, read_message, seconds
 from pentad_bus.entry import Entry
 from pentad_bus.filters import variables
 from pentad_bus.inbox import Inbox, Subscription
 from pentad_bus.ledger import Commit
 from pentad_bus.settlement import OVERFLOW, Settlement
-from pentad_bus.store.journal import DeadRow
+from pentad_bus.store.journal import DeadRow, MessageRow
 from pentad_bus.tenant import Tenant
 from pentad_bus.topics import check_topic
 from pentad_common.errors import FailedPrecondition, InvalidArgument, ResourceExhausted
@@ -40,7 +40,9 @@ class Origin:
 
 
 def stamp(sender: str, now: float) -> bytes:
-    """What the server says of every message, in the encoding: appended to a message, it overrides what was there."""
+    """What the server says of every message, in the encoding: appended to a message, it overrides what was
+    there.
+    """
     whole = int(now)
     time = Timestamp(
         seconds=whole, nanos=int((now - whole) * 1e9) or 1
@@ -72,43 +74,30 @@ class Publisher:
         HOP_LIMIT_EXCEEDED, DELIVERY_EXPIRED: then nothing was added.
         """
         message = read_message(body, self._limits.max_message_bytes)
-        type_, run_id, correlation_id = message.type, message.run_id, message.correlation_id
-        check_common(message, type_, run_id, correlation_id)
+        check_message(message, body)
+        tenant = origin.tenant
         message_id = message.id
-        if message_id and message_id in origin.tenant.dedup:
+        if message_id and message_id in tenant.dedup:
             self._counters.duplicates += 1
             commit.behind = True
             return "", None
         settled = settle() if settle else None
         hops = self._hops(message, settled)
-        ttl, delay = seconds(message, "ttl"), seconds(message, "delay")
-        expires, due = now + ttl if ttl else 0.0, now + delay if delay else 0.0
-        targets = self._route(origin, message, type_, len(body) + len(mark))
-        extra = (
-            b"" if message_id and hops == message.hops else _extra(message_id := message_id or new_id(), hops)
-        )
-        body = body + mark + extra
+        expires = now + seconds(message.ttl) if message.HasField("ttl") else 0.0
+        due = now + seconds(message.delay) if message.HasField("delay") else 0.0
+        targets = self._route(origin, message, len(body) + len(mark))
+        body += mark
+        if not message_id or hops != message.hops:
+            message_id = message_id or new_id()
+            body += Message(id=message_id, hops=hops).SerializeToString()
         self.last_seq = seq = self.last_seq + 1
         durable = message.durability != DURABILITY_BEST_EFFORT
         if durable:
-            commit.changes.messages.append(
-                (
-                    seq,
-                    message_id,
-                    origin.tenant.id,
-                    origin.name,
-                    message.recipient or None,
-                    message.topic or None,
-                    type_,
-                    run_id or None,
-                    correlation_id or None,
-                    now,
-                    body,
-                )
-            )
+            row = _row(seq, message_id, tenant.id, origin.name, message, now, body)
+            commit.changes.messages.append(row)
         facts = (seq, message_id, body, (message.priority or 2) - 1, now, expires, due, hops)
         self._enter(commit, facts, targets, durable)
-        origin.tenant.dedup.add(message_id)
+        tenant.dedup.add(message_id)
         commit.ids.append(message_id)
         self._counters.published += 1
         self._counters.published_bytes += len(body)
@@ -118,23 +107,9 @@ class Publisher:
         """Adds a dead letter to `commit`, to go back into its inbox; its time to live starts anew."""
         message = Message.FromString(letter.body)
         body = letter.body + stamp(message.sender, now)
-        ttl = seconds(message, "ttl")
-        expires = now + ttl if ttl else 0.0
+        expires = now + seconds(message.ttl) if message.HasField("ttl") else 0.0
         self.last_seq = seq = self.last_seq + 1
-        recipient, topic = message.recipient or None, message.topic or None
-        ids = (message.run_id or None, message.correlation_id or None)
-        row = (
-            seq,
-            message.id,
-            inbox.tenant_id,
-            message.sender,
-            recipient,
-            topic,
-            message.type,
-            *ids,
-            now,
-            body,
-        )
+        row = _row(seq, message.id, inbox.tenant_id, message.sender, message, now, body)
         commit.changes.messages.append(row)
         commit.changes.redriven.append(letter.id)
         facts = (seq, message.id, body, (message.priority or 2) - 1, now, expires, 0.0, message.hops)
@@ -152,14 +127,14 @@ class Publisher:
             )
         return hops
 
-    def _route(self, origin: Origin, message: Message, type_: str, size: int) -> list[Target]:
+    def _route(self, origin: Origin, message: Message, size: int) -> list[Target]:
         kind = message.WhichOneof("destination")
         if kind == "recipient":
             inbox = origin.tenant.inbox(message.recipient)
             self._check_room(inbox, size)
             return [(inbox, "", True)]
         if kind == "topic":
-            return _subscribers(origin, message, type_)
+            return _subscribers(origin, message)
         if kind == "broadcast":
             return [(inbox, "", True) for inbox in origin.tenant.others(origin.name)]
         raise InvalidArgument(
@@ -176,7 +151,8 @@ class Publisher:
         if not self._has_room(inbox, size):
             raise ResourceExhausted(
                 "QUEUE_FULL",
-                f"inbox {inbox.name!r} is full: {inbox.messages} messages, {inbox.size} bytes; try again when its agent "
+                f"inbox {inbox.name!r} is full: {inbox.messages} messages, {inbox.size} bytes; try again "
+                "when its agent "
                 "has caught up",
                 retry_after=1.0,
                 recipient=inbox.name,
@@ -207,7 +183,7 @@ class Publisher:
             self._settlement.drop(entry)
 
 
-def _subscribers(origin: Origin, message: Message, type_: str) -> list[Target]:
+def _subscribers(origin: Origin, message: Message) -> list[Target]:
     """One target for each inbox that the topic reaches, however many of its subscriptions match."""
     topic = check_topic(message.topic)
     values: dict[str, Any] | None = None
@@ -218,12 +194,30 @@ def _subscribers(origin: Origin, message: Message, type_: str) -> list[Target]:
         if inbox.id in found:
             continue
         if subscription.condition is not None:
-            values = values or variables(type_, message.priority or 2, origin.name, message.headers, topic)
+            values = values or variables(
+                message.type, message.priority or 2, origin.name, message.headers, topic
+            )
             if not subscription.condition(values):
                 continue
         found[inbox.id] = (inbox, subscription.pattern, subscription.shared)
     return list(found.values())
 
 
-def _extra(message_id: str, hops: int) -> bytes:
-    return Message(id=message_id, hops=hops).SerializeToString()
+def _row(
+    seq: int, message_id: str, tenant_id: str, sender: str, message: Message, now: float, body: bytes
+) -> MessageRow:
+    recipient, topic = message.recipient or None, message.topic or None
+    run_id, correlation_id = message.run_id or None, message.correlation_id or None
+    return (
+        seq,
+        message_id,
+        tenant_id,
+        sender,
+        recipient,
+        topic,
+        message.type,
+        run_id,
+        correlation_id,
+        now,
+        body,
+    )

@@ -24,8 +24,9 @@ T = TypeVar("T", bound=Ordered)
 class PriorityQueue(Iterator[T]):
     """Level 3 goes before 2, 1 and 0; within a level, in order of `seq`.
 
-    A level that was passed over PATIENCE times goes next, the highest such one first: so of a full queue about one in 16
-    is of each lower level, and the head of any level waits for at most PATIENCE + LEVELS others.
+    A level that was passed over PATIENCE times goes next, the highest such one first: so of a full queue
+    about one in 16 is of each lower level, and the head of any level waits for at most PATIENCE + LEVELS
+    others.
     """
 
     __slots__ = ("_levels", "_passed", "_size")

@@ -9,7 +9,9 @@ Action = Callable[[], None]
 
 
 class Schedule:
-    """Actions by the time they are due, in seconds of one clock. An action that no longer applies does nothing."""
+    """Actions by the time they are due, in seconds of one clock. An action that no longer applies does
+    nothing.
+    """
 
     __slots__ = ("_count", "_heap", "on_earlier")
 

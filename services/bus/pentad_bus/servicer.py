@@ -98,7 +98,9 @@ class BusServicer(bus_pb2_grpc.BusServiceServicer):
 
 
 def register(servicer: BusServicer, server: Any) -> None:
-    """As the generated `add_BusServiceServicer_to_server`, but Connect's frames leave the messages as bytes."""
+    """As the generated `add_BusServiceServicer_to_server`, but Connect's frames leave the
+    messages as bytes.
+    """
     taken = _Handlers()
     bus_pb2_grpc.add_BusServiceServicer_to_server(servicer, taken)  # type: ignore[arg-type]
     handlers = taken.found | {
@@ -134,7 +136,8 @@ def caller(call: CallContext, agent: str) -> Caller:
     if call.role == "agent":
         raise InvalidArgument(
             "AGENT_REQUIRED",
-            "this API key is good for several agents: say which in Hello.agent, or in the metadata `pentad-agent`",
+            "this API key is good for several agents: say which in Hello.agent, or in the metadata "
+            "`pentad-agent`",
             violations=[("hello.agent", "is required for this key")],
         )
     return Caller(call.tenant_id, f"client.{call.key_id}", is_agent=False)

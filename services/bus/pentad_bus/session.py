@@ -23,19 +23,22 @@ class Nack(NamedTuple):
 
 
 class Session:
-    """Deliveries carry a tag that counts up from 1; an ack can so never settle what another connection has."""
+    """Deliveries carry a tag that counts up from 1; an ack can so never settle what another
+    connection has.
+    """
 
     def __init__(
-        self, origin: Origin, agent: str, instance: str, settlement: Settlement, wake: Callable[[], None]
+        self, origin: Origin, agent: str, own: Inbox, settlement: Settlement, wake: Callable[[], None]
     ) -> None:
         self.origin = origin
         self.agent = agent
-        self.instance = instance
+        self.instance = own.instance
+        self.own = own
+        """The inbox of this instance."""
+        self.inboxes = [own]
+        """What it takes from."""
         self.open: dict[int, Entry] = {}
         """By tag, in the order in which they run out."""
-        self.inboxes: list[Inbox] = []
-        self.own: Inbox | None = None
-        """The inbox of this instance."""
         self.wake = wake
         self.idle = False
         """Set by the shell while it waits for something to send."""
@@ -76,7 +79,7 @@ class Session:
         """Sets the credit: messages, and bytes (0: no bound)."""
         self._credit, self._credit_bytes = messages, size
 
-    # ---------------------------------------------------------------------------------------------- deliveries
+    # --------------------------------------------------------------------------------------------- deliveries
 
     def take(self) -> list[tuple[int, Entry]]:
         """Takes what is next, by tag: at most a batch, and no more than its credit allows."""
@@ -134,7 +137,8 @@ class Session:
         if 0 < tag <= self._last_tag:
             return FailedPrecondition(
                 "DELIVERY_EXPIRED",
-                f"delivery {tag} is not open any more: it was settled, or its ack_wait ran out and the message went to "
+                f"delivery {tag} is not open any more: it was settled, or its ack_wait ran out and the "
+                "message went to "
                 "someone else",
                 tag=tag,
             )

@@ -17,9 +17,12 @@ class BusSettings(ServiceSettings):
     """Sizes are bytes, times are seconds."""
 
     journal_url: str = ""
-    """Where messages are kept. Empty: in `database_url`. A SQLite file of its own keeps other writers out of the way."""
+    """Where messages are kept. Empty: in `database_url`. A SQLite file of its own keeps other writers out of
+    the way.
+    """
     journal_sync: Literal["normal", "full"] = "normal"
-    """SQLite: what is confirmed survives the end of the process (normal), or a power cut too (full, slower)."""
+    """SQLite: what is confirmed survives the end of the process (normal), or a power cut too (full, slower).
+    """
     bus_max_message_bytes: int = Field(default=MIB, ge=KIB, le=3 * MIB)
     """The largest encoded message. A frame with one must fit into `max_message_bytes`."""
     bus_ack_wait_seconds: float = Field(default=30.0, gt=0)

@@ -17,7 +17,9 @@ MAX_ATTEMPTS, EXPIRED, REJECTED, OVERFLOW = "MAX_ATTEMPTS", "EXPIRED", "REJECTED
 
 
 class Settlement:
-    """The rules for one entry at a time. Every entry that was admitted ends in `settled`, `bury` or `drop`."""
+    """The rules for one entry at a time. Every entry that was admitted ends in `settled`, `bury`
+    or `drop`.
+    """
 
     def __init__(self, limits: Limits, ledger: Ledger, clock: Clock, counters: Counters) -> None:
         self.limits = limits

@@ -30,7 +30,8 @@ class Tenant:
         if inbox is None:
             raise NotFound(
                 "RECIPIENT_UNKNOWN",
-                f"there is no inbox {name!r}: an agent gets one when it first connects; `pentad agents list` shows who is there",
+                f"there is no inbox {name!r}: an agent gets one when it first connects; `pentad agents "
+                "list` shows who is there",
                 recipient=name,
             )
         return inbox

@@ -16,7 +16,8 @@ def check_topic(topic: str) -> str:
     if "*" in topic or ">" in topic or not _well_formed(topic):
         raise InvalidArgument(
             "TOPIC_INVALID",
-            f"{topic!r} is not a topic: 1 to {MOST_TOKENS} tokens joined by dots, without wildcards or spaces",
+            f"{topic!r} is not a topic: 1 to {MOST_TOKENS} tokens joined by dots, without wildcards or "
+            "spaces",
             topic=topic,
             violations=[("message.topic", "tokens joined by dots, no wildcards")],
         )
@@ -32,7 +33,8 @@ def check_pattern(pattern: str) -> str:
     if misplaced or not _well_formed(pattern):
         raise InvalidArgument(
             "PATTERN_INVALID",
-            f"{pattern!r} is not a topic pattern: tokens joined by dots, `*` alone for one token, `>` alone at the end",
+            f"{pattern!r} is not a topic pattern: tokens joined by dots, `*` alone for one token, `>` alone "
+            "at the end",
             pattern=pattern,
             violations=[("subscribe.pattern", "tokens joined by dots; `*` and `>` stand alone, `>` last")],
         )

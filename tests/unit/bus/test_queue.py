@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pentad_bus.queue import LEVELS, PATIENCE, PriorityQueue
 
 
-@dataclass(frozen=True)
+@dataclass
 class Item:
     level: int
     seq: int
@@ -44,7 +44,9 @@ def test_higher_goes_first(levels: list[int]) -> None:
 
 @given(st.lists(LEVEL, min_size=1, max_size=400), st.integers(0, 10))
 def test_no_level_starves(levels: list[int], rounds: int) -> None:
-    """However much of higher priority keeps coming, the head of a level waits for a bounded number of others."""
+    """However much of higher priority keeps coming, the head of a level waits for a bounded
+    number of others.
+    """
     queue = filled(levels)
     waited = dict.fromkeys(range(LEVELS), 0)
     for seq in range(len(levels), len(levels) + 300 + rounds):

@@ -11,7 +11,9 @@ from pentad_bus.entry import Entry
 from pentad_bus.inbox import Inbox
 
 MessageRow = tuple[int, str, str, str, str | None, str | None, str, str | None, str | None, float, bytes]
-"""seq, id, tenant, sender, recipient, topic, type, run id, correlation id, create time, body. A tuple: the fastest to make."""
+"""seq, id, tenant, sender, recipient, topic, type, run id, correlation id, create time, body. A tuple: the
+fastest to make.
+"""
 
 EntryRow = tuple[int, int, str, str, float]
 """message seq, inbox id, tenant, subscription, due time (0: at once)."""
@@ -137,7 +139,6 @@ class Recovered:
     recent: list[tuple[str, str]]
     """(tenant, message id) within the deduplication window."""
     last_seq: int
-    last_inbox_id: int
 
 
 @dataclass(frozen=True, slots=True)

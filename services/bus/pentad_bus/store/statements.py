@@ -1,7 +1,7 @@
 """The statements of the journal's writer, with many rows each.
 
-A statement is run by SQLite in one step, without Python's lock; row by row the writer would wait for that lock between
-any two rows while the event loop is busy.
+A statement is run by SQLite in one step, without Python's lock; row by row the writer would wait for that
+lock between any two rows while the event loop is busy.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Dialect
@@ -58,7 +59,7 @@ class Statements:
     def _insert(self, cursor: Any, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
         for chunk in chunks(rows):
             statement = insert_sql(table, columns, len(chunk), self._mark)
-            cursor.execute(statement, [value for row in chunk for value in row])
+            cursor.execute(statement, list(chain.from_iterable(chunk)))
 
     def delete_settled(self, cursor: Any, keys: Sequence[EntryKey]) -> None:
         """Entries that are done with."""
