@@ -81,7 +81,7 @@ class Ledger:
             self._writer = None
 
     async def _keep(self, batch: list[CallRecord]) -> None:
-        """Keeps a batch. One record that cannot be, as of a tenant that is gone, does not hold up the others."""
+        """Keeps a batch. A record that cannot be kept, as of a tenant that is gone, does not hold up the rest."""
         try:
             await self._store.add(batch)
         except PentadError:
