@@ -18,6 +18,7 @@ from pentad_agents.loader import CHECK_SECONDS, LoadedFile, Loader, tear_down
 
 POLL_SECONDS = 0.25
 START_SECONDS = 1.0  # how long the files found at first are waited for, so that they are taken in by name
+SETTLE_SECONDS = 5.0
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 
@@ -65,8 +66,8 @@ class AgentFolder:
         self._loader = Loader(folder, check_seconds)
         self._change, self._report = change, report
         self._poll_seconds = poll_seconds
-        self.complete = False
-        """Whether it was looked at once: what was there at first is loaded, or takes long."""
+        self.settled = asyncio.Event()
+        """Set once what was there at first is loaded or failed, or takes very long."""
         self._files: dict[str, _File] = {}
         self._loading: dict[str, tuple[Fingerprint, asyncio.Task[LoadedFile]]] = {}
 
@@ -78,14 +79,17 @@ class AgentFolder:
     async def watch(self) -> None:
         """Looks at the folder until it is cancelled."""
         wait = START_SECONDS
+        asyncio.get_running_loop().call_later(SETTLE_SECONDS, self.settled.set)
         try:
             while True:
                 await self.refresh(wait)
                 wait = self._poll_seconds
                 await asyncio.sleep(self._poll_seconds)
         finally:
-            for _, task in self._loading.values():
+            loading = [task for _, task in self._loading.values()]
+            for task in loading:
                 task.cancel()
+            await asyncio.gather(*loading, return_exceptions=True)
 
     async def refresh(self, wait: float = START_SECONDS) -> None:
         """Looks once: loads what changed, waiting for it at most `wait` seconds; what takes longer is taken
@@ -102,9 +106,10 @@ class AgentFolder:
         for name in sorted(name for name, (_, task) in self._loading.items() if task.done()):
             await self._take(name, *self._loading.pop(name))
             changed = True
-        self.complete = True
         if changed:
             self._report(self.reports)
+        if not self._loading:
+            self.settled.set()
 
     def _scan(self) -> dict[str, Fingerprint]:
         """The files that may hold agents, each with the marks by which a change of it or of its siblings

@@ -146,6 +146,8 @@ async def _check(path: Path, seconds: float) -> dict[str, Any]:
         raise FileError("IMPORT_ERROR", why) from None
     finally:
         _end(process)
+        await process.wait()
+        await asyncio.sleep(0)  # its pipes close
     return _read_answer(out, err, process.returncode, path)
 
 

@@ -73,8 +73,7 @@ class Sidecar:
             await self._leave()
 
     async def _get_ready(self, ready: asyncio.Event) -> None:
-        while not self._folder.complete:  # noqa: ASYNC110 - a few times, at the start
-            await asyncio.sleep(0.02)
+        await self._folder.settled.wait()
         waiting = [worker.ready.wait() for worker in self._workers.values()]
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*waiting), READY_SECONDS)

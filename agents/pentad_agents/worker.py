@@ -24,8 +24,7 @@ from pentad_agents.services import BusMessages, ContextState, GatewayLlm, Models
 from pentad_agents.telemetry import agent_log, get_logger
 from pentad_agents.wire import read_payload, to_card, to_error, to_message
 from pentad_client import Pentad
-from pentad_client.connection import Connection, Subscription
-from pentad_client.delivery import Delivery
+from pentad_client.bus import Connection, Delivery, Subscription
 from pentad_client.envelope import Envelope, parse_budget, set_envelope
 from pentad_client.errors import Code, PentadError, to_proto
 from pentad_client.message import MessageType, answer_to
@@ -276,8 +275,7 @@ class Worker:
     # -------------------------------------------------------------------------------- what goes out
 
     async def _answer(self, delivery: Delivery, result: task_pb2.TaskResult) -> None:
-        """The result, and with it the end of the delivery. If the delivery was lost, it comes again, and so
-        does this."""
+        """The result, and with it the end of the delivery."""
         backoff = Backoff()
         while True:
             try:
@@ -285,7 +283,7 @@ class Worker:
                 return
             except PentadError as error:
                 if error.reason in LOST:
-                    log.info("the delivery was lost; its answer waits for the next", task=result.agent_run_id)
+                    await self._answer_lost(delivery, result)
                     return
                 if error.reason == "MESSAGE_TOO_LARGE":
                     del result.outputs[:]
@@ -295,6 +293,19 @@ class Worker:
                     await delivery.nack(reason=f"the result was refused: {error.reason}")
                     return
             await backoff.wait()
+
+    async def _answer_lost(self, delivery: Delivery, result: task_pb2.TaskResult) -> None:
+        """The result of a task whose delivery was lost with its connection.
+
+        It goes out at once, so that nobody waits for the delivery to come again. When it does, it is answered
+        again; the orchestrator takes the first.
+        """
+        log.info("the delivery was lost, its result is sent all the same", task=result.agent_run_id)
+        assert self._inbox is not None
+        try:
+            await self._inbox.publish(answer_to(delivery.message, MessageType.RESULT, result))
+        except PentadError as error:
+            log.warning("the result waits for the task to come again", error=error.message)
 
     async def _answer_message(self, delivery: Delivery) -> None:
         """Gives a message that is no task to the agent's `on_message`."""
