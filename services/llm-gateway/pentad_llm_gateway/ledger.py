@@ -81,7 +81,7 @@ class Ledger:
             self._writer = None
 
     async def _keep(self, batch: list[CallRecord]) -> None:
-        """Keeps a batch. A record that cannot be kept, as of a tenant that is gone, does not hold up the rest."""
+        """Keeps a batch. One that cannot be kept, as of a tenant that is gone, holds up no others."""
         try:
             await self._store.add(batch)
         except PentadError:
