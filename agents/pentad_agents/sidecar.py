@@ -153,4 +153,6 @@ class Sidecar:
                 log.warning("the registry could not be told of the files", error=error.message)
                 interval = RETRY_SECONDS
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), interval)
+                # Not wait_for(), which loses a cancellation that comes together with the event (before 3.12).
+                async with asyncio.timeout(interval):
+                    await self._news.wait()

@@ -191,7 +191,9 @@ class Keeper:
             await asyncio.sleep(_PAUSE_SECONDS)
             due = min((item.due for item in self._kept.values()), default=now + 1)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(0.0, due - time.monotonic()))
+                # Not wait_for(), which loses a cancellation that comes together with the event (before 3.12).
+                async with asyncio.timeout(max(0.0, due - time.monotonic())):
+                    await self._wake.wait()
 
     def _obey(self, response: pb.KeepAliveResponse) -> None:
         key = (response.agent, response.instance)
