@@ -17,6 +17,7 @@ from pentad_client.errors import Code, DeadlineExceeded, PentadError, Unavailabl
 from pentad_client.link import Link
 from pentad_client.message import complete, new_message_id
 from pentad_client.publication import Publication
+from pentad_client.replies import Replies
 from pentad_client.subscription import SCOPES, Scope, Subscription
 
 log = logging.getLogger(__name__)
@@ -69,13 +70,14 @@ class Connection:
         self._keep_trying = keep_trying
         self._link: Link | None = None
         self._connected = asyncio.Event()
+        """Set by the first welcome."""
         self._failures = 0
         self._deliveries: deque[Delivery] = deque()
         self._news = asyncio.Event()
         self._credit: pb.Credit | None = None
         self._moved = asyncio.Event()
-        self._answers: dict[tuple[str, int], list[asyncio.Future[None]]] = {}
-        self._replies: dict[str, asyncio.Future[pb.Message]] = {}
+        self._answers: dict[tuple[str, int], list[asyncio.Future[bool]]] = {}
+        self._replies = Replies()
         self._closing = False
         self._error: PentadError | None = None
         self._last_failure: PentadError | None = None
@@ -94,13 +96,13 @@ class Connection:
             await asyncio.wait({self._task, connected}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
             connected.cancel()
-        if self._link is None and self._error is None:
+        if self._error is not None:
+            raise self._error
+        if not self._connected.is_set():
             await self.close()
             raise self._last_failure or DeadlineExceeded(
                 "CONNECT_TIMEOUT", f"the bus did not answer in {timeout} s"
             )
-        if self._error is not None:
-            raise self._error
         return self
 
     @property
@@ -194,6 +196,7 @@ class Connection:
             self._failures = 0
             self._link = link
             self._connected.set()
+            self.moved()
             await link.run()
         except TimeoutError:
             raise Unavailable("CONNECTION_LOST", "the bus did not say welcome in time") from None
@@ -205,7 +208,6 @@ class Connection:
         link.ended = True
         link.cancel()
         self._link = None
-        self._connected.clear()
         again = [publication for publication in link.unconfirmed if not publication.future.done()]
         self.waiting.extendleft(reversed(again))
         link.unconfirmed.clear()
@@ -214,7 +216,7 @@ class Connection:
         for answers in self._answers.values():
             for future in answers:
                 if not future.done():
-                    future.set_result(None)  # the next Hello asks for all of them
+                    future.set_result(False)
         self._answers.clear()
         self.moved()
 
@@ -223,9 +225,7 @@ class Connection:
         for publication in self.waiting:
             publication.refuse(self._error)
         self.waiting.clear()
-        for future in self._replies.values():
-            if not future.done():
-                future.set_exception(self._error)
+        self._replies.fail(self._error)
         self._news.set()
         self.moved()
 
@@ -285,8 +285,7 @@ class Connection:
         complete(message)
         message.correlation_id = message.correlation_id or new_message_id()
         message.reply_to = self.address
-        reply: asyncio.Future[pb.Message] = asyncio.get_running_loop().create_future()
-        self._replies[message.correlation_id] = reply
+        reply = self._replies.expect(message.correlation_id)
         try:
             async with asyncio.timeout(timeout):
                 await self.publish(message)
@@ -296,7 +295,7 @@ class Connection:
                 "REPLY_TIMEOUT", f"no answer came in {timeout} s", correlation_id=message.correlation_id
             ) from None
         finally:
-            del self._replies[message.correlation_id]
+            self._replies.stop(message.correlation_id)
 
     # --------------------------------------------------------------------------------------------- deliveries
 
@@ -348,13 +347,16 @@ class Connection:
         await self._ask(frame, pattern, scope)
 
     async def _ask(self, frame: pb.ConnectRequest, pattern: str, scope: Scope) -> None:
-        link = self._link
-        if link is None or link.ended:
-            return  # the next Hello says it
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._answers.setdefault((pattern, SCOPES[scope]), []).append(future)
-        link.send(frame)
-        await future
+        """Sends a frame and waits for the answer, on the next link if this one is lost meanwhile."""
+        answered = False
+        while not answered:
+            await self._until(lambda: self._link)
+            if self._link is None:
+                raise self._error or Unavailable("CONNECTION_CLOSED", "this connection was closed")
+            future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            self._answers.setdefault((pattern, SCOPES[scope]), []).append(future)
+            self._link.send(frame)
+            answered = await future
 
     # ------------------------------------------------------------------------------------------- for its link
 
@@ -366,9 +368,7 @@ class Connection:
     def arrived(self, deliveries: Sequence[Delivery]) -> None:
         """Deliveries came: answers go to who waits for them, all else to the iteration."""
         for delivery in deliveries:
-            reply = self._replies.get(delivery.message.correlation_id) if self._replies else None
-            if reply is not None and not reply.done():
-                reply.set_result(delivery.message)
+            if self._replies.take(delivery.message):
                 delivery.link.ack(delivery.tag)
             else:
                 self._deliveries.append(delivery)
@@ -389,7 +389,7 @@ class Connection:
         if result.HasField("error"):
             future.set_exception(from_proto(result.error))
         else:
-            future.set_result(None)
+            future.set_result(True)
 
     def went_stale(self, tag: int, error: PentadError) -> None:
         """Something was said too late about a delivery."""

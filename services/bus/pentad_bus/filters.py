@@ -25,6 +25,8 @@ class Filter:
 
     def __init__(self, expression: str) -> None:
         """Raises InvalidArgument FILTER_INVALID if it is no CEL, or speaks of anything but VARIABLES."""
+        if "\0" in expression:
+            raise _invalid(expression.replace("\0", "?"), "it has a NUL character")
         loops = _LOOP.findall(expression)
         if len(loops) > MOST_LOOPS:
             raise _invalid(expression, f"it has {len(loops)} loops, and {MOST_LOOPS} are the most")

@@ -37,6 +37,8 @@ class GroupCommit:
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._failing = False
+        self._singly = 0
+        """How many of the queue are to be stored one by one."""
 
     def start(self) -> None:
         """Begins to write; needs a running event loop."""
@@ -95,8 +97,15 @@ class GroupCommit:
             if group:
                 await self.call(self._journal.write, group)
                 self._counters.commits += 1
-        except Exception as error:
+        except Unavailable as error:
             self._fail(commits, later, error)
+            return
+        except Exception as error:
+            if len(commits) < 2:
+                self._fail(commits, later, error)
+            else:  # one of them cannot be stored: the others must not suffer for it
+                self.later, self._singly = later, len(commits)
+                self._queue = commits + self._queue
             return
         if self._failing:
             log.info("the journal works again")
@@ -105,6 +114,10 @@ class GroupCommit:
             commit.done(None)
 
     def _take(self) -> tuple[list[Commit], Changes]:
+        if self._singly:
+            self._singly -= 1
+            later, self.later = self.later, Changes()
+            return [self._queue.pop(0)], later
         count = messages = 0
         for commit in self._queue:
             count += 1
@@ -119,8 +132,8 @@ class GroupCommit:
         """Refuses the commits, those still queued too: one of them may be a duplicate of one that failed."""
         later.extend(self.later)
         self.later = later
-        commits = commits + self._queue
-        self._queue = []
+        if not self._singly:
+            commits, self._queue = commits + self._queue, []
         self._counters.failed_commits += 1
         if not self._failing:
             log.error("the journal cannot be written", exc_info=error)

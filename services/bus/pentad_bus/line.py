@@ -28,6 +28,10 @@ _MOST_OUTSTANDING = 64
 transport.
 """
 _MOST_CREDIT = 65536
+_MOST_TOLD = 1000
+"""Rejections, and stale tags, in one frame."""
+_MOST_UNTOLD = 10_000
+"""Rejections and stale tags that wait to be told before no more frames are read."""
 _DEFAULT_CREDIT = 64
 
 Write = Callable[[Any], Awaitable[None]]
@@ -41,6 +45,7 @@ class Line:
         self._bus = bus
         self._write = write
         self._awake = asyncio.Event()
+        self._told = asyncio.Event()
         self._control: deque[Any] = deque()
         self._session: Session
         self._caller: Caller
@@ -147,20 +152,19 @@ class Line:
                 )
             while session.outstanding >= _MOST_OUTSTANDING:
                 await self._bus.ledger.flushed()
+            while len(session.rejections) + len(session.stale) > _MOST_UNTOLD:
+                self._told.clear()
+                await self._told.wait()
 
     def _take_batch(self, batch: Any) -> None:
         session = self._session
+        _check_size(batch)
         if batch.HasField("credit"):
             session.grant(*_credit(batch.credit))
         if batch.progress:
             for tag in batch.progress:
                 session.progress(tag)
         if batch.publishes:
-            if len(batch.publishes) > MOST_BATCH_MESSAGES:
-                raise InvalidArgument(
-                    "BATCH_TOO_LARGE",
-                    f"a batch has {len(batch.publishes)} publishes, and {MOST_BATCH_MESSAGES} are the most",
-                )
             items = [(item.seq, item.message, item.settles) for item in batch.publishes]
             self._bus.broker.publish_batch(session, items)
         session.ack(batch.acks)
@@ -227,12 +231,15 @@ class Line:
 
     def _report(self, batch: Any) -> None:
         session = self._session
-        self._reported = batch.confirmed_up_to = session.confirmed
-        for seq, error in session.rejections:
+        for seq, error in session.rejections[:_MOST_TOLD]:
             batch.rejections.add(seq=seq, error=_error(error))
-        for tag, error in session.stale:
+        for tag, error in session.stale[:_MOST_TOLD]:
             batch.stale.add(tag=tag, error=_error(error))
-        session.rejections, session.stale = [], []
+        del session.rejections[:_MOST_TOLD], session.stale[:_MOST_TOLD]
+        # not before: what is confirmed and not yet refused would seem to be stored
+        if not session.rejections:
+            self._reported = batch.confirmed_up_to = session.confirmed
+        self._told.set()
 
     def _drain(self) -> Any:
         self._told_to_drain = True
@@ -255,6 +262,18 @@ def wish(asked: bus_pb2.Subscribe | bus_pb2.Unsubscribe) -> Wish:
     return Wish(asked.pattern, getattr(asked, "filter", ""), shared)
 
 
+def _check_size(batch: Any) -> None:
+    count = len(batch.publishes)
+    tags = len(batch.acks) + len(batch.nacks) + len(batch.progress)
+    if count > MOST_BATCH_MESSAGES or tags > _MOST_CREDIT:
+        raise InvalidArgument(
+            "BATCH_TOO_LARGE",
+            f"a batch has {count} publishes and {tags} acks, nacks and progress, and {MOST_BATCH_MESSAGES} "
+            "and "
+            f"{_MOST_CREDIT} are the most",
+        )
+
+
 def _credit(credit: Any) -> tuple[int, int]:
     if not 0 <= credit.messages <= _MOST_CREDIT or credit.bytes < 0:
         raise InvalidArgument(
@@ -267,7 +286,7 @@ def _credit(credit: Any) -> tuple[int, int]:
 
 def _nack(nack: Any) -> Nack:
     delay = max(0.0, nack.delay.seconds + nack.delay.nanos / 1e9) if nack.HasField("delay") else None
-    return Nack(nack.tag, delay, nack.reason[:1024], nack.terminal)
+    return Nack(nack.tag, delay, nack.reason[:1024].replace("\0", ""), nack.terminal)
 
 
 def _error(error: PentadError) -> Any:

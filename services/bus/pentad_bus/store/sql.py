@@ -113,7 +113,7 @@ class SqlJournal:
             cursor = self._cursor()
             yield cursor
             self._connection.commit()
-        except self._errors as error:
+        except self._outages as error:
             self._drop_connection()
             raise Unavailable(
                 "JOURNAL_UNAVAILABLE",
@@ -125,9 +125,10 @@ class SqlJournal:
             raise
 
     @property
-    def _errors(self) -> tuple[type[Exception], ...]:
+    def _outages(self) -> tuple[type[Exception], ...]:
+        """What says that the database cannot be used, and not that something cannot be stored in it."""
         driver = self._engine.dialect.loaded_dbapi
-        return (driver.Error, DBAPIError)
+        return (driver.OperationalError, driver.InterfaceError, driver.InternalError, DBAPIError)
 
     def _cursor(self) -> Any:
         if self._connection is None:

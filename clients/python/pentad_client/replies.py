@@ -1,0 +1,47 @@
+"""Who waits for an answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pentad.bus.v1 import bus_pb2 as pb
+from pentad_client.errors import PentadError
+
+_MOST_REMEMBERED = 4096
+
+
+class Replies:
+    """Answers by correlation id. One that comes twice, or too late, is known and wanted by nobody."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, asyncio.Future[pb.Message]] = {}
+        self._over: dict[str, None] = {}
+
+    def expect(self, correlation_id: str) -> asyncio.Future[pb.Message]:
+        """The answer to come."""
+        reply: asyncio.Future[pb.Message] = asyncio.get_running_loop().create_future()
+        self._waiting[correlation_id] = reply
+        return reply
+
+    def stop(self, correlation_id: str) -> None:
+        """It came, or is not waited for any longer."""
+        self._waiting.pop(correlation_id, None)
+        self._over[correlation_id] = None
+        if len(self._over) > _MOST_REMEMBERED:
+            del self._over[next(iter(self._over))]
+
+    def take(self, message: pb.Message) -> bool:
+        """Whether the message is an answer to what was asked here; if so, it is dealt with."""
+        if not self._waiting and not self._over:
+            return False
+        reply = self._waiting.get(message.correlation_id)
+        if reply is not None and not reply.done():
+            reply.set_result(message)
+            return True
+        return reply is not None or message.correlation_id in self._over
+
+    def fail(self, error: PentadError) -> None:
+        """No answer will come any more."""
+        for reply in self._waiting.values():
+            if not reply.done():
+                reply.set_exception(error)

@@ -1,0 +1,127 @@
+"""Group commit: what is stored together, in which order, and what happens when it cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pentad_bus.counters import Counters
+from pentad_bus.group_commit import GroupCommit
+from pentad_bus.ledger import Commit
+from pentad_bus.store.journal import Changes
+from pentad_common.errors import PentadError
+from tests.unit.bus.world import FULL_DISK
+
+
+class Paper:
+    """A journal that only writes: each group as the list of its settled keys' seqs."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.errors: list[Exception] = []
+        self.poison: int | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def write(self, changes: Changes) -> None:
+        self.gate.wait(10)
+        seqs = [seq for seq, _ in changes.settled]
+        if self.errors:
+            raise self.errors.pop(0)
+        if self.poison in seqs:
+            raise ValueError("cannot be stored")
+        self.groups.append(seqs)
+
+
+@asynccontextmanager
+async def ledger_on(paper: Any) -> AsyncIterator[GroupCommit]:
+    ledger = GroupCommit(paper, Counters())
+    ledger.start()
+    try:
+        yield ledger
+    finally:
+        paper.gate.set()
+        await ledger.close()
+
+
+def submit(ledger: GroupCommit, *seqs: int) -> list[str]:
+    """Hands in a commit a seq; the list tells how they ended, in order."""
+    outcomes: list[str] = []
+
+    def note(seq: int) -> Any:
+        def done(error: PentadError | None) -> None:
+            outcomes.append(f"{seq} {error.reason if error else 'stored'}")
+
+        return done
+
+    for seq in seqs:
+        ledger.submit(Commit(changes=Changes(settled=[(seq, 1)]), done=note(seq)))
+    return outcomes
+
+
+async def test_what_comes_while_a_commit_runs_is_the_next_one() -> None:
+    """One transaction for all of it; confirmed in the order of submission."""
+    paper = Paper()
+    async with ledger_on(paper) as ledger:
+        paper.gate.clear()
+        first = submit(ledger, 1)
+        await asyncio.sleep(0.05)
+        rest = submit(ledger, 2, 3, 4)
+        paper.gate.set()
+        await ledger.flushed()
+    assert paper.groups == [[1], [2, 3, 4]]
+    assert (first, rest) == (["1 stored"], ["2 stored", "3 stored", "4 stored"])
+
+
+async def test_what_nobody_waits_for_is_stored_soon_or_with_the_next_commit() -> None:
+    """Acks ride along, or go by themselves within milliseconds."""
+    paper = Paper()
+    async with ledger_on(paper) as ledger:
+        ledger.later.settled.append((7, 1))
+        ledger.hurry()
+        submit(ledger, 1)
+        await ledger.flushed()
+        assert paper.groups == [[7, 1]]
+        ledger.later.settled.append((8, 1))
+        ledger.hurry()
+        async with asyncio.timeout(5):
+            while len(paper.groups) < 2:  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(0.01)
+    assert paper.groups[1] == [8]
+
+
+async def test_when_the_journal_fails_commits_are_refused_and_acks_are_kept() -> None:
+    """Those that waited behind are refused as well; what nobody waits for is stored once it works again."""
+    paper = Paper()
+    paper.errors = [FULL_DISK]
+    async with ledger_on(paper) as ledger:
+        paper.gate.clear()
+        ledger.later.settled.append((7, 1))
+        first = submit(ledger, 1)
+        await asyncio.sleep(0.05)
+        behind = submit(ledger, 2)
+        paper.gate.set()
+        async with asyncio.timeout(5):
+            while not paper.groups:  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(0.01)
+        again = submit(ledger, 1)
+        await ledger.flushed()
+    assert (first, behind) == (["1 JOURNAL_UNAVAILABLE"], ["2 JOURNAL_UNAVAILABLE"])
+    assert again == ["1 stored"]
+    assert paper.groups == [[7], [1]]
+
+
+async def test_one_that_cannot_be_stored_does_not_take_others_along() -> None:
+    """A group that fails by its content is stored one by one."""
+    paper = Paper()
+    paper.poison = 2
+    async with ledger_on(paper) as ledger:
+        outcomes = submit(ledger, 1, 2, 3)
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            while len(outcomes) < 3:  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(0.01)
+    assert outcomes == ["1 stored", "2 JOURNAL_UNAVAILABLE", "3 stored"]
