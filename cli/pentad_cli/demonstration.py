@@ -82,7 +82,7 @@ async def _play(target: Target, examples: Path, state: StateDir) -> int:
     worst = int(Exit.OK)
     async with Pentad(target.config()) as pentad:
         for number, scene in enumerate(SCENES, 1):
-            say(f"\n{number}. $ {scene.command(examples)}")
+            print(f"\n{number}. $ {scene.command(examples)}\n", flush=True)
             code = await _play_scene(pentad, target, scene, examples, state)
             if code == Exit.INTERRUPTED:
                 return code
@@ -127,7 +127,7 @@ def _shipped() -> tuple[Path, Path]:
 
 def _tell_how_to_go_on(state: StateDir) -> None:
     folder = shlex.quote(str(state.path))
-    say(
+    print(
         f"""
 Results  {state.path / "results"}
 Runs     kept in {state.path}, with every message and attempt. To look at them:

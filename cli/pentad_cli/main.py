@@ -51,7 +51,9 @@ def root() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit code. Prints one line instead of a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would print on lost connections is told by errors
+    os.environ.setdefault(
+        "GRPC_VERBOSITY", "NONE"
+    )  # what it would print on lost connections is told by errors
     try:
         result = root.main(args=list(arguments), prog_name="pentad", standalone_mode=False)
         sys.stdout.flush()

@@ -9,10 +9,9 @@ from pentad.common.v1 import common_pb2
 from pentad.orchestrator.v1 import orchestrator_pb2
 from pentad_cli.failure import Exit
 from pentad_cli.parts import content_type, is_markdown, part_text, part_value
-from pentad_cli.run_document import moment, run_document, state_name
+from pentad_cli.run_document import run_document, state_name
 from pentad_cli.table import show_json
 from pentad_cli.terminal import out, out_is_terminal, say
-from pentad_cli.units import span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +24,7 @@ def show_outcome(run: orchestrator_pb2.Run, as_json: bool, quiet: bool = False) 
         show_json(run_document(run))
     elif completed:
         show_parts(run.result)
+    sys.stdout.flush()  # before what is said on standard error, where both go to the same place
     if not completed and not as_json:
         say(f"error: run {run.run_id} {why(run)}")
         say(f"       See `pentad runs show {run.run_id}`.")
@@ -45,8 +45,6 @@ def why(run: orchestrator_pb2.Run) -> str:
 
 def summary(run: orchestrator_pb2.Run) -> str:
     """What it took, what is missing and where it is kept, in a line or two."""
-    began, ended = moment(run, "create_time"), moment(run, "end_time")
-    took = span((ended - began).total_seconds()) if began and ended else "some time"
     tokens = run.usage.input_tokens + run.usage.output_tokens
     spent = f", {tokens} tokens" if tokens else ""
     missing = (
@@ -54,8 +52,8 @@ def summary(run: orchestrator_pb2.Run) -> str:
         if run.degraded
         else ""
     )
-    steps = len(run.agent_runs)
-    return f"completed in {took}, {steps} steps{spent}; kept: pentad runs show {run.run_id}{missing}"
+    steps = f"{len(run.agent_runs)} step{'s' if len(run.agent_runs) != 1 else ''}"
+    return f"{steps}{spent}; kept: pentad runs show {run.run_id}{missing}"
 
 
 def show_parts(parts: Sequence[common_pb2.Part]) -> None:

@@ -15,9 +15,9 @@ def test_shows_three_runs_and_cleans_up(cli: Cli) -> None:
     """It runs each strategy on a shipped file, prints and keeps the results, says how to go on, and stops."""
     done = cli("demo", "--state-dir", str(cli.state), seconds=120)
     for strategy in ("sequential", "parallel", "adaptive"):
-        assert f"--strategy {strategy}" in done.stderr
+        assert f"--strategy {strategy}" in done.stdout
         assert (cli.state / "results" / f"{strategy}.md").stat().st_size > 200
-    assert "pentad up --detach" in done.stderr
+    assert "pentad up --detach" in done.stdout
     assert done.stdout.count("# ") >= 3
     assert cli.json("status", code=1)["running"] is False
     with_history = Cli(cli.state)
@@ -29,8 +29,8 @@ def test_shows_three_runs_and_cleans_up(cli: Cli) -> None:
 def test_ctrl_c_stops_what_it_started(cli: Cli) -> None:
     """Interrupted while it starts or runs, it leaves nothing running."""
     process = cli.start("demo", "--state-dir", str(cli.state))
-    assert process.stderr is not None
-    while "$ pentad run" not in (line := process.stderr.readline()):
+    assert process.stdout is not None
+    while "$ pentad run" not in (line := process.stdout.readline()):
         assert line
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=40)
