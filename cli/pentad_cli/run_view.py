@@ -11,6 +11,7 @@ from pentad_cli.run_document import moment, state_name
 from pentad_cli.units import span
 
 Type = orchestrator_pb2.RunEvent.Type
+_WORTH_A_LINE = 0.25
 _ENDS = {Type.TYPE_RUN_COMPLETED, Type.TYPE_RUN_FAILED, Type.TYPE_RUN_CANCELLED}
 
 
@@ -26,6 +27,8 @@ class Attempt:
     ended: datetime | None = None
     tokens: int = 0
     fraction: float | None = None
+    told: float = 0.0
+    """The fraction at the last line about it."""
     message: str = ""
 
     @property
@@ -75,7 +78,7 @@ class RunView:
             self.state = state_name(event.state)
         if event.type in _ENDS:
             self.ended, self.message = time, event.message
-            return self._end_line(event)
+            return self._end_line()
         if event.step:
             return self._apply_step(event, time)
         return _RUN_LINES.get(event.type, event.message)
@@ -116,10 +119,12 @@ class RunView:
     def _progress_line(self, attempt: Attempt, event: orchestrator_pb2.RunEvent, before: str) -> str:
         attempt.fraction = event.fraction if event.HasField("fraction") else attempt.fraction
         attempt.message = event.message or before
-        if not event.message or event.message == before:
+        told = attempt.fraction is not None and attempt.fraction - attempt.told < _WORTH_A_LINE
+        if event.message == before and (told or attempt.fraction is None):
             return ""
+        attempt.told = attempt.fraction or 0.0
         percent = f"{event.fraction:.0%} " if event.HasField("fraction") else ""
-        return f"{attempt.title}: {percent}{event.message}"
+        return f"{attempt.title}: {percent}{attempt.message}".rstrip()
 
     def _attempt_end_line(
         self, attempt: Attempt, event: orchestrator_pb2.RunEvent, time: datetime | None
@@ -135,10 +140,9 @@ class RunView:
         attempt.message = f"{error.reason}: {error.message}" if error.reason else event.message
         return f"{attempt.title} failed{after}{_because(attempt.message)}"
 
-    def _end_line(self, event: orchestrator_pb2.RunEvent) -> str:
+    def _end_line(self) -> str:
         after = f" after {span(self.seconds())}"
-        why = "" if event.type == Type.TYPE_RUN_COMPLETED else _because(event.message)
-        return f"run {self.run_id} {self.state}{after}{why}"
+        return f"run {self.run_id} {self.state}{after}"
 
 
 _RUN_LINES: dict[Any, str] = {
