@@ -257,6 +257,18 @@ async def test_watch_from_everywhere(pentad: Pentad) -> None:
         assert caught.value.reason in ("CURSOR_INVALID", "CURSOR_EXPIRED")
 
 
+async def test_longest_keys(pentad: Pentad) -> None:
+    """Keys of 512 characters of four bytes are listed over pages and watched like others."""
+    keys = ["\U0001f642" * 511 + str(index) for index in range(103)]
+    for key in keys:
+        await pentad.context.put(key, "x")
+    assert [entry.address.key async for entry in pentad.context.list(keys_only=True)] == keys
+    watch = aiter(pentad.context.watch(include_current=True))
+    head = await take(watch, 3)
+    rest = aiter(pentad.context.watch(after=head[-1].cursor))
+    assert [item.entry.address.key for item in (await take(rest, 102))[1:]] == keys[2:]
+
+
 async def test_two_services_on_one_database(database: Database, make_key: MakeKey) -> None:
     """A watch at one service sees in order what another one writes; increments at both add up."""
     key = await make_key("client")

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 def encode_cursor(kind: str, *values: Any) -> str:
     """An opaque token for a position: `kind` names the list, `values` (JSON scalars) say where in it."""
-    text = json.dumps([kind, *values], separators=(",", ":"))
+    text = json.dumps([kind, *values], ensure_ascii=False, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

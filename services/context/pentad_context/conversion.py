@@ -14,6 +14,7 @@ from pentad.context.v1 import context_pb2 as pb
 from pentad_common.errors import InvalidArgument
 from pentad_context.context import Repeatable
 from pentad_context.model import (
+    TENANT_SCOPE,
     Address,
     Compare,
     Condition,
@@ -84,7 +85,9 @@ def own_compare(request: pb.PutRequest | pb.DeleteRequest, address: Address) -> 
     """The compare of a Put or Delete, which is on the entry that it writes."""
     if not request.HasField("compare"):
         return None
-    if request.compare.HasField("address") and from_address(request.compare.address) != address:
+    asked = from_address(request.compare.address)
+    same = (asked.scope or TENANT_SCOPE, *asked[1:]) == (address.scope or TENANT_SCOPE, *address[1:])
+    if request.compare.HasField("address") and not same:
         raise invalid("compare.address", "must be unset: it is the entry that is written")
     return from_compare(request.compare, address)
 

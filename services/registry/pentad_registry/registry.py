@@ -5,6 +5,8 @@ Every change of a lease is a compare-and-set on the store, so that several regis
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
@@ -79,11 +81,13 @@ class Registry:
         _check(asked)
         if (repeated := await self._repeated(call.tenant_id, asked)) is not None:
             return repeated
-        check_schemas(asked.card)
+        await asyncio.to_thread(check_schemas, asked.card)  # half a second for the largest
         await self._check_room(call.tenant_id, asked)
         card = await self._cards.put(call.tenant_id, asked.card)
-        named = replace(asked, card=card, instance=asked.instance or uuid4().hex[:12])
+        named = replace(asked, card=card, instance=asked.instance or _name(asked.request_id))
         while True:
+            if (repeated := await self._repeated(call.tenant_id, named)) is not None:
+                return repeated  # by a twin of this request, meanwhile
             stored = await self._live.put(await self._new_lease(call.tenant_id, named))
             if stored is not None:
                 await self._directory.announce(call.tenant_id, stored.agent)
@@ -208,6 +212,11 @@ class Registry:
                     await self._directory.announce(lease.tenant, lease.agent)
             elif status is not lease.announced:
                 await self._put(lease, now)
+
+
+def _name(request_id: str) -> str:
+    """A name for an instance that has none: the same one for repeats of a request."""
+    return hashlib.sha256(request_id.encode()).hexdigest()[:12] if request_id else uuid4().hex[:12]
 
 
 def _check(asked: Registration) -> None:

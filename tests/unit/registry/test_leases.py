@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -69,6 +70,8 @@ async def test_repeated_request_has_no_further_effect() -> None:
     other = await world.register("writer", request_id="r2")
     assert (again.instance, again.epoch) == (first.instance, first.epoch)
     assert other.instance != first.instance
+    twins = await asyncio.gather(*(world.register("writer", request_id="r3") for _ in range(5)))
+    assert {(item.instance, item.epoch) for item in twins} == {(twins[0].instance, 1)}
 
 
 async def test_full_instance_is_busy() -> None:
