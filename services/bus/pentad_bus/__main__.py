@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from pentad_bus.bus import Bus
@@ -16,9 +17,7 @@ from pentad_common.settings import load_settings
 
 async def main() -> None:
     """Wires the bus to its journal and serves it."""
-    sys.setswitchinterval(
-        0.001
-    )  # the journal's thread, when it comes back from SQLite, waits this long for the loop
+    _tune()
     settings = load_settings(BusSettings)
     database = Database(settings.database_url, settings.database_pool_size)
     journal = SqlJournal(
@@ -39,6 +38,13 @@ async def main() -> None:
     finally:
         await bus.close()
         database.close()
+
+
+def _tune() -> None:
+    """For a process that makes hundreds of thousands of small objects a second, none of them in a cycle."""
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)  # measured: an eighth of the CPU of a durable message
+    sys.setswitchinterval(0.001)  # how long the journal's thread, back from SQLite, waits for the loop's
 
 
 if __name__ == "__main__":
