@@ -65,5 +65,8 @@ class Feed:
             except PentadError as error:
                 log.warning("cannot look for revisions", reason=error.reason)
                 continue
+            except Exception:
+                log.exception("cannot look for revisions")
+                continue
             for tenant, revision in revisions.items():
                 self.notify(tenant, revision)
