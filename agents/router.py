@@ -11,6 +11,7 @@ from pentad_agents.prose.phrasing import why_without
 from pentad_agents.prose.words import content_words
 
 DONE = "done"
+NAMED = 80.0
 CLOSE = 8.0  # points: within these of the best, a candidate is as good
 MODEL_SECONDS = 10.0
 
@@ -74,7 +75,7 @@ def _score(
     known = able & (WORK.keys() | {"write"})
     named = set(content_words(candidate.agent.replace("-", " ").replace("_", " ")))
     words = set(content_words(f"{candidate.description} {' '.join(able)}")) | named
-    score = min(30.0, 4.0 * len(asked & words)) + (40.0 if named and named <= asked else 0.0)
+    score = min(30.0, 4.0 * len(asked & words)) + (NAMED if named and named <= asked else 0.0)
     if not known:
         return 20.0 + score if asked & words else 0.0
     if "write" in known:

@@ -150,7 +150,7 @@ def _repeats(pool: Sequence[Sentence]) -> Iterator[Issue]:
     seen: dict[tuple[str, ...], Sentence] = {}
     for sentence in pool:
         words = tuple(content_words(sentence.text))
-        if len(words) > 4 and words in seen:
+        if len(words) >= 4 and words in seen:
             yield _issue("repetition", 3, "This was said before.", sentence)
         seen.setdefault(words, sentence)
 

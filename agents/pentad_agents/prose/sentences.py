@@ -13,16 +13,19 @@ _FENCE = re.compile(r"\s*(```|~~~)")
 _TABLE_ROW = re.compile(r"\s*\|.*\|\s*$")
 _RULE = re.compile(r"\s*([-*_=]\s*){3,}$")
 _MARKUP = re.compile(
-    r"!\[([^\]]*)\]\([^)]*\)|\[([^\]]+)\]\([^)]*\)|(\*\*|__|`)(?=\S)|(?<=\S)(\*\*|__|`)|<[^>\s][^>]*>"
+    r"!\[([^\]]*)\]\([^)]*\)|\[([^\]]+)\]\([^)]*\)|(\*\*|__|`)(?=\S)|(?<=\S)(\*\*|__|`)|"
+    r"(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|<[^>\s][^>]*>"
 )
 _END = re.compile(r"(?<=[.!?…])[\"'\u201d\u2019)\]]*\s+(?=[\"'\u201c\u2018(\[]*[A-ZÄÖÜÀ-Þ0-9])")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|ca|no|nr|fig|sec|vol|pp?|ed|mr|mrs|ms|dr|prof|st|inc|ltd|co|dept|"
-    r"est|resp|"
-    r"bzw|usw|z\.\s?b|d\.\s?h|u\.\s?a|evtl|ggf|inkl|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)|"
-    r"\b[A-Z]|\b\d{1,2})\.$",
+    r"est|resp|bzw|usw|z\.\s?b|d\.\s?h|u\.\s?a|evtl|ggf|inkl|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)|"
+    r"\b[A-Z])\.$",
     re.IGNORECASE,
 )
+
+_ORDINAL = re.compile(r"(?<![\w:.,])\d{1,2}\.$")
+_MONTH = re.compile(r"Jan|Feb|M[aä]r|Apr|Ma[iy]|Jun|Jul|Aug|Sep|O[ck]t|Nov|De[cz]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +101,18 @@ def split(paragraph: str) -> list[str]:
     """The sentences of one paragraph."""
     found: list[str] = []
     for piece in _END.split(paragraph):
-        if found and _ABBREVIATION.search(found[-1]):
+        if found and _goes_on(found[-1], piece):
             found[-1] = f"{found[-1]} {piece}"
         elif piece.strip():
             found.append(piece.strip())
     return found
+
+
+def _goes_on(before: str, after: str) -> bool:
+    """Whether the full stop between the two belongs to an abbreviation, or to a date such as `12. März`."""
+    if _ABBREVIATION.search(before):
+        return True
+    return bool(_ORDINAL.search(before) and _MONTH.match(after))
 
 
 def plain(text: str) -> str:

@@ -145,8 +145,15 @@ def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     numeric = [parse_number(cell) is not None for cell in cells]
     if any(numeric):  # years as names of columns: a row with a word or a gap at its start, all different
         return not numeric[0] and all(numeric[1:]) and len(set(cells)) == len(cells) > 2
-    below = [{row[index].strip() for row in rows if index < len(row)} for index in range(len(cells))]
-    return not any(cell and cell in values for cell, values in zip(cells, below, strict=True))
+    below = [[row[index].strip() for row in rows if index < len(row)] for index in range(len(cells))]
+    if any(cell and _are_values(column) for cell, column in zip(cells, below, strict=True)):
+        return True  # a word above values
+    return not any(cell and cell in column for cell, column in zip(cells, below, strict=True))
+
+
+def _are_values(column: Sequence[str]) -> bool:
+    filled = [cell for cell in column if cell]
+    return bool(filled) and sum(_is_value(cell) for cell in filled) > len(filled) * 0.6
 
 
 def _is_value(cell: str) -> bool:
