@@ -1,7 +1,8 @@
 """The bus's journal and history.
 
-These tables have no foreign key to tenants: the journal may be a database of its own. One bus process owns a journal and
-counts its integer keys up by itself: they cost a third of what text keys do, and put what comes last at the end.
+These tables have no foreign key to tenants: the journal may be a database of its own. One bus process owns a
+journal and counts its integer keys up by itself: they cost a third of what text keys do, and put what comes last
+at the end.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class BusMessage(Base):
     create_time: Mapped[datetime] = mapped_column(default=utcnow)
     body: Mapped[bytes] = mapped_column(LargeBinary)
 
-    # Only of rows that have one: what has no run costs no index. A time is found by bisection, since seq goes up with it.
+    # Only of rows that have one: what has no run costs no index. A time is found by bisection, since seq goes up
+    # with it.
     __table_args__ = (
         Index(
             None,

@@ -11,9 +11,11 @@ from pentad_common.models.base import Base, BigInt, Created, Keyed, Owned
 
 
 class LlmCall(Keyed, Owned, Created, Base):
-    """One call to a model, asked and paid for; never what was said. Money is in millionths, times in milliseconds.
+    """One call to a model, asked and paid for; never what was said. Money is in millionths,
+    times in milliseconds.
 
-    `status` is OK or the reason of the error. `key_id` is kept without a foreign key: keys go, their calls stay.
+    `status` is OK or the reason of the error. `key_id` is kept without a foreign key: keys go,
+    their calls stay.
     """
 
     __tablename__ = "llm_calls"

@@ -25,7 +25,7 @@ class Project(Keyed, Owned, Created, Base):
 
 
 class Workflow(Keyed, Owned, Created, Base):
-    """One version of a named plan; `plan` is a serialised `pentad.orchestrator.v1.Plan`, as the user wrote it."""
+    """One version of a named plan; `plan` is a serialised `orchestrator.v1.Plan`, as the user wrote it."""
 
     __tablename__ = "workflows"
 
@@ -44,10 +44,10 @@ class Workflow(Keyed, Owned, Created, Base):
 class Run(Keyed, Owned, Created, Base):
     """A run.
 
-    `header` (a `Run` with what never changes and is small), `inputs` (a `StepOutput` whose outputs are the inputs) and
-    `plan` are serialised messages and do not change; `state` is the engine's own JSON. `epoch` counts the changes: who
-    writes must have seen the newest. At `wake_time` somebody must look at the run; None means that only an event can
-    move it. `sequence` is that of its newest event.
+    `header` (a `Run` with what never changes and is small), `inputs` (a `StepOutput` whose outputs are the
+    inputs) and `plan` are serialised messages and do not change; `state` is the engine's own JSON. `epoch`
+    counts the changes: who writes must have seen the newest. At `wake_time` somebody must look at the run; None
+    means that only an event can move it. `sequence` is that of its newest event.
     """
 
     __tablename__ = "runs"
@@ -104,7 +104,7 @@ class AgentRun(Keyed, Owned, InRun, Created, Base):
 
 
 class RunEvent(Owned, InRun, Created, Base):
-    """What happened, in the order it happened: `sequence` counts from 1 in each run; `data` is a `RunEvent`."""
+    """What happened, in order: `sequence` counts from 1 in each run; `data` is a `RunEvent`."""
 
     __tablename__ = "run_events"
 
@@ -117,7 +117,7 @@ class RunEvent(Owned, InRun, Created, Base):
 
 
 class Artifact(Keyed, Owned, Created, Base):
-    """A file that is too large for a message; its bytes are in chunks. Removed some time after no run uses it."""
+    """A file too large for a message; its bytes are in chunks. Removed some time after no run uses it."""
 
     __tablename__ = "artifacts"
 
