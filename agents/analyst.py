@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from pentad_agents import AgentError, BaseAgent, Context, Output, Part, Task
 from pentad_agents.material import Document, documents_of, gather, json_of
 from pentad_agents.prose.phrasing import phrase
-from pentad_agents.prose.points import points
-from pentad_agents.prose.sentences import sentences
+from pentad_agents.prose.points import points_of
 from pentad_agents.prose.summary import bullets
 from pentad_agents.tables.findings import Finding, findings
 from pentad_agents.tables.part import profile_part
@@ -32,7 +32,7 @@ class Analyst(BaseAgent):
         ctx.progress(0.5, "ranking what stands out")
         found: list[Finding] = [finding for profile in profiles for finding in findings(profile)]
         for document in documents:
-            found += points(sentences(document.text))
+            found += await asyncio.to_thread(points_of, document.text)
         found.sort(key=lambda finding: -finding.score)
         shown = [finding.text for finding in found[:SHOWN]]
         worded = await phrase(ctx, f"Answer the question: {task.instruction}", "\n".join(shown[:6]))

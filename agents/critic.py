@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,9 @@ DOUBTS = {
 }
 """What a profile finds that speaks against the data, with its weight as an issue."""
 
+Subject = tuple[str, list[Issue], Mapping[str, float]]
+"""What was checked, its issues, and how readable it is."""
+
 
 class Critic(BaseAgent):
     """Checks a text for contradictions, unsupported claims, vague words, missing parts and readability, a
@@ -36,16 +40,15 @@ class Critic(BaseAgent):
 
     async def execute(self, task: Task, ctx: Context) -> list[Output]:
         """Checks what the last text-writing step before said against the inputs, or the inputs themselves."""
-        written = await _written(task)
-        subjects: list[tuple[str, list[Issue], Mapping[str, float]]] = []
+        subjects: list[Subject] = []
         notes: list[str] = []
-        if written:
+        if written := await _written(task):
             source = await _source(task, written)
-            subjects = [(doc.name, critique(doc.text, source), readability(doc.text)) for doc in written]
+            subjects = [await asyncio.to_thread(_of_text, document, source) for document in written]
         else:
             material = await gather(task)
             notes = material.problems
-            subjects = [(doc.name, _of_document(doc), readability(doc.text)) for doc in material.documents]
+            subjects = [await asyncio.to_thread(_of_document, document) for document in material.documents]
             for part in material.tables:
                 subjects.append((part.name or "the table", _of_profile(await profile_part(part, ctx)), {}))
         markdown = "\n".join(_markdown(name, issues, figures) for name, issues, figures in subjects)
@@ -78,13 +81,18 @@ async def _source(task: Task, written: list[Document]) -> Source | None:
     return Source.of(texts) if len(texts) > 1 else None
 
 
-def _of_document(document: Document) -> list[Issue]:
+def _of_text(document: Document, source: Source | None = None) -> Subject:
+    return document.name, critique(document.text, source), readability(document.text)
+
+
+def _of_document(document: Document) -> Subject:
+    name, issues, figures = _of_text(document)
     if document.data is None:
-        return critique(document.text)
+        return name, issues, figures
     lines = [line.removeprefix("- ").rstrip() for line in document.text.splitlines()]
     empty = [line.removesuffix(":") for line in lines if line.endswith(":")]
-    issues = [Issue("empty fields", 5, f"Without a value: {', '.join(empty[:8])}.")] if empty else []
-    return [*issues, *critique(document.text)]
+    missing = [Issue("empty fields", 5, f"Without a value: {', '.join(empty[:8])}.")] if empty else []
+    return name, [*missing, *issues], figures
 
 
 def _of_profile(profile: Mapping[str, Any]) -> list[Issue]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pentad_agents import BaseAgent, Context, Output, Task
 from pentad_agents.material import Material, documents_of, gather
 from pentad_agents.prose.phrasing import phrase
@@ -23,7 +25,10 @@ class Summarizer(BaseAgent):
         """Sums up the inputs, or without any what the steps before said."""
         material = await self._material(task)
         ctx.progress(0.1, "reading")
-        summaries = [summarize_document(document, task.instruction) for document in material.documents]
+        summaries = [
+            await asyncio.to_thread(summarize_document, document, task.instruction)
+            for document in material.documents
+        ]
         texts = [summary.markdown() for summary in summaries]
         facts = [sentence for summary in summaries for sentence in summary.sentences]
         for part in material.tables:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 from pentad_agents import AgentError, BaseAgent, Context, Output, StepOutput, Task
 from pentad_agents.material import documents_of, gather, json_of
 from pentad_agents.prose.phrasing import Phrased, phrase
-from pentad_agents.prose.points import points
+from pentad_agents.prose.points import points_of
 from pentad_agents.prose.sentences import sentences
 from pentad_agents.prose.summary import bullets, summarize_document
 from pentad_agents.tables.findings import findings
@@ -102,12 +103,11 @@ class Writer(BaseAgent):
             raise AgentError("NOTHING_TO_WRITE", f"there is nothing to write a report from: {why}") from error
         report.notes += material.problems
         for document in material.documents:
-            summary = summarize_document(document, task.instruction)
+            summary = await asyncio.to_thread(summarize_document, document, task.instruction)
+            found = await asyncio.to_thread(points_of, document.text)
             report.lead += summary.sentences[:LEAD]
             report.add("Summary", bullets(summary.sentences))
-            report.add(
-                "Points", bullets([point.text for point in points(sentences(document.text))[:FINDINGS]])
-            )
+            report.add("Points", bullets([point.text for point in found[:FINDINGS]]))
         for part in material.tables:
             profile = await profile_part(part, ctx)
             texts = [finding.text for finding in findings(profile)[:FINDINGS]]

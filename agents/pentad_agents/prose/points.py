@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pentad_agents.prose.sentences import Sentence
+from pentad_agents.prose.sentences import sentences as sentences_of
 from pentad_agents.prose.words import content_words, numbers
 from pentad_agents.tables.findings import Finding
 
@@ -57,6 +58,11 @@ def points(sentences: Sequence[Sentence]) -> list[Finding]:
             counts[finding.kind] = counts.get(finding.kind, 0) + 1
             found.append(finding)
     return found
+
+
+def points_of(text: str) -> list[Finding]:
+    """The points of a whole text."""
+    return points(sentences_of(text))
 
 
 def _all(sentences: Sequence[Sentence]) -> Iterator[Finding]:

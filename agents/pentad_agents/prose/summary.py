@@ -25,7 +25,7 @@ class Summary:
 
     def markdown(self) -> str:
         """The summary with where it comes from."""
-        part = "its beginning" if self.cut else f"{len(self.sentences)} of {self.total:,} sentences"
+        part = f"{len(self.sentences)} of {self.total:,} sentences{' of its beginning' if self.cut else ''}"
         lines = [f"### {self.name}", "", f"{part}, word for word ({self.words:,} words in all):", ""]
         lines += [f"- {sentence}" for sentence in self.sentences]
         if len(self.headings) > 1:
