@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pentad.registry.v1 import registry_pb2
     from pentad_client import Pentad
 
-ROLES = ("admin", "client", "agent", "service")
+ROLES = ("admin", "client", "agent")
 
 
 @group("keys", examples="pentad keys create ci --role client --ttl 30d\npentad keys list")

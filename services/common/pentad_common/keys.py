@@ -27,6 +27,7 @@ from pentad_common.errors import (
     InvalidArgument,
     NotFound,
     PentadError,
+    PermissionDenied,
     Unauthenticated,
 )
 from pentad_common.models import ApiKey, AuditEvent, Tenant
@@ -122,9 +123,16 @@ class KeyStore:
     ) -> tuple[Key, str]:
         """A new key and its text, which cannot be had again. `by`: id of the key that asks, for the audit.
 
-        Raises InvalidArgument INVALID_KEY_REQUEST, AlreadyExists KEY_EXISTS.
+        Raises InvalidArgument INVALID_KEY_REQUEST, AlreadyExists KEY_EXISTS; if someone asks for a key of role
+        service, which acts for every tenant, PermissionDenied SERVICE_KEY_REFUSED.
         """
         granted = _check_request(role, agents, expire_time)
+        if role == "service" and by is not None:
+            raise PermissionDenied(
+                "SERVICE_KEY_REFUSED",
+                "keys of role service act for every tenant and are made beside the database alone, by "
+                "`python -m pentad_common.bootstrap`",
+            )
 
         def insert(session: Session) -> tuple[Key, str]:
             key, text = add_key(session, tenant, name, role, granted, expire_time, request_id)

@@ -65,6 +65,14 @@ async def test_only_admins_manage_keys(admin: Pentad) -> None:
     assert (caught.value.reason, caught.value.metadata["allowed"]) == ("ROLE_NOT_ALLOWED", "admin")
 
 
+async def test_nobody_gets_a_key_that_acts_for_other_tenants(admin: Pentad) -> None:
+    """An admin manages the own tenant alone: a key of role service would reach every tenant."""
+    with pytest.raises(PentadError) as caught:
+        await admin.keys.create("platform", "service")
+    assert caught.value.reason == "SERVICE_KEY_REFUSED"
+    assert [item.name async for item in admin.keys.list()] == ["first"]
+
+
 async def test_mistakes_have_reasons(admin: Pentad) -> None:
     """An unknown role, no name, an unknown key and the last admin's are refused, each with its reason."""
     reasons = []
