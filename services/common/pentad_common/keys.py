@@ -123,8 +123,8 @@ class KeyStore:
     ) -> tuple[Key, str]:
         """A new key and its text, which cannot be had again. `by`: id of the key that asks, for the audit.
 
-        Raises InvalidArgument INVALID_KEY_REQUEST, AlreadyExists KEY_EXISTS; if someone asks for a key of role
-        service, which acts for every tenant, PermissionDenied SERVICE_KEY_REFUSED.
+        Raises InvalidArgument INVALID_KEY_REQUEST, AlreadyExists KEY_EXISTS; and when a caller asks for a
+        key of role service, which acts for every tenant, PermissionDenied SERVICE_KEY_REFUSED.
         """
         granted = _check_request(role, agents, expire_time)
         if role == "service" and by is not None:
