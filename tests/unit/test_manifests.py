@@ -6,6 +6,7 @@ resource is checked as it stands in its file.
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
 import tomllib
@@ -153,6 +154,19 @@ def test_service_has_its_folder_image_and_extra(service: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert service in project["optional-dependencies"]
     assert service in kustomization(MANIFESTS / "base")["resources"]
+
+
+@pytest.mark.parametrize("service", [*SERVICES, "agents"])
+def test_an_image_starts_its_program(service: str) -> None:
+    """What the image runs, `python -m pentad_<service>`, is there."""
+    package = f"pentad_{service.replace('-', '_')}"
+    assert importlib.util.find_spec(f"{package}.__main__") is not None
+
+
+def test_agents_are_probed() -> None:
+    """A host of agents counts as ready when its health check says so, on the port that it is told."""
+    [container] = [c for _, pod in pods("prod") for c in pod["containers"] if c["name"] == "agents"]
+    assert container["readinessProbe"]["grpc"]["port"] == int(setting("prod", "PENTAD_PORT"))
 
 
 def test_kustomizations_name_files_that_exist() -> None:
