@@ -21,6 +21,7 @@ from pentad_client.errors import (
     PentadError,
     PermissionDenied,
     Unauthenticated,
+    Unavailable,
 )
 from tests.fixtures.buses import OpenBus, Tenancy, new_tenancy
 
@@ -267,6 +268,23 @@ async def test_a_goodbye_hands_over_without_an_attempt_and_a_loss_with_one(
     lost._task.cancel()
     [third] = await take(await client.bus.connect("reader"), 1)
     assert third.attempt == 2
+
+
+async def test_a_connection_ends_with_its_client(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """It says what is left and goodbye, and does not come back."""
+    await open_bus()
+    config = ClientConfig(api_key=await tenancy.key(), bus_address=tenancy.address)
+    async with Pentad(config) as client:
+        reader = await client.bus.connect("reader")
+        await reader.publish(note("x"))
+        [delivery] = await take(reader, 1)
+        await delivery.ack()
+    with pytest.raises(StopAsyncIteration):
+        await anext(reader)
+    with pytest.raises(Unavailable):
+        await reader.publish(note("y"))
+    [stats] = await (await tenancy.client("client")).bus.queue_stats("reader")
+    assert (stats.queued, stats.in_flight, stats.consumers) == (0, 0, 0)
 
 
 async def test_the_first_frame_is_a_hello(open_bus: OpenBus, tenancy: Tenancy) -> None:

@@ -44,7 +44,9 @@ class Pentad:
         await self.close()
 
     async def close(self) -> None:
-        """Closes what was opened."""
+        """Closes what was opened; connections to the bus say goodbye first."""
+        if "bus" in self.__dict__:
+            await self.bus.close()
         if "_channels" in self.__dict__:
             await self._channels.close()
 

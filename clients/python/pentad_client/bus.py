@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from typing import Any
+from weakref import WeakSet
 
 from pentad.bus.v1 import bus_pb2 as pb
 from pentad.bus.v1 import bus_pb2_grpc
@@ -34,6 +36,7 @@ class BusClient:
     def __init__(self, channels: Channels, config: ClientConfig) -> None:
         self._channels = channels
         self._address = config.bus_address
+        self._connections: WeakSet[Connection] = WeakSet()
 
     @property
     def _stub(self) -> Stub:
@@ -61,9 +64,14 @@ class BusClient:
         hello = pb.Hello(agent=agent, instance=instance or "", take_inbox=take_inbox)
         hello.credit.messages, hello.credit.bytes = credit, credit_bytes
         connection = Connection(self._open_stream, hello, wanted, keep_trying=keep_trying)
+        self._connections.add(connection)
         # The connection outlives the call or task that opens it, and so must not end at its deadline.
         with enveloped(deadline=None, run_id=None, request_id=None, traceparent=None, budget=None, hops=0):
             return await connection.start(timeout)
+
+    async def close(self) -> None:
+        """Closes every connection that is open."""
+        await asyncio.gather(*(connection.close() for connection in list(self._connections)))
 
     def _open_stream(self) -> Stream:
         stream: Stream = self._stub.Connect()

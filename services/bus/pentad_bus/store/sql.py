@@ -81,8 +81,10 @@ class SqlJournal:
     def close(self) -> None:
         """Gives up possession."""
         self._drop_connection()
-        if self._lock_connection is not None:
-            self._lock_connection.invalidate()
+        lock, self._lock_connection = self._lock_connection, None
+        if lock is not None:
+            lock.invalidate()  # closed and not given back to the pool: with it goes the lock
+            lock.close()
         self._engine.dispose()
         if self._lock_file is not None:
             self._lock_file.close()
