@@ -17,12 +17,14 @@ UV := $(BIN)/uv
 INSTALL := $(UV) pip install --python $(BIN)/python --compile-bytecode
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate
 BASELINE := proto/baseline.binpb
+BENCH_VENV := .venv-bench
 
 # A stamp is touched when its step is done, inside the environment that it describes: `rm -rf .venv` forgets all.
 VENV_STAMP := $(VENV)/.made
 BUILD_STAMP := $(VENV)/.build-installed
 RUNTIME_STAMP := $(VENV)/.runtime-installed
 DEV_STAMP := $(VENV)/.dev-installed
+BENCH_STAMP := $(BENCH_VENV)/.bench-installed
 
 ##@ Use
 .PHONY: demo setup
@@ -33,7 +35,7 @@ setup: $(RUNTIME_STAMP) ## Make .venv and install Pentad there
 	@echo "Pentad is installed: $(BIN)/pentad"
 
 ##@ Develop
-.PHONY: setup-dev check test test-unit bench
+.PHONY: setup-dev check test test-unit bench bench-bus
 setup-dev: $(DEV_STAMP) ## Like setup, with what tests and checks need
 
 check: lint test-all ## What CI runs: all static checks, then all tests
@@ -50,6 +52,9 @@ test-all: setup-dev
 
 bench: setup-dev ## Measure; writes benchmarks/results/
 	@$(BIN)/python -m benchmarks
+
+bench-bus: setup-dev $(BENCH_STAMP) ## The message bus beside its peers; ARGS="--quick" takes 3 minutes, "--help" says more
+	@$(BIN)/python -m benchmarks.bus $(ARGS)
 
 .PHONY: lint format typecheck imports
 lint: setup-dev style typecheck imports proto-check proto-lint ## All static checks
@@ -99,10 +104,11 @@ lock: $(BUILD_STAMP) ## Compile pyproject.toml into the pinned files in requirem
 	$(COMPILE) requirements/build.in -o requirements/build.txt; \
 	$(COMPILE) --no-deps requirements/model.in -o requirements/model.txt; \
 	$(COMPILE) pyproject.toml --extra all -o requirements/runtime.txt; \
-	$(COMPILE) pyproject.toml --extra all --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra all --extra dev -c requirements/runtime.txt -o requirements/dev.txt; \
+	$(COMPILE) --group pyproject.toml:bench -o requirements/bench.txt
 
 clean: ## Delete the environment and every cache in this folder
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build
+	@rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build
 	@find . -name __pycache__ -type d -not -path './node_modules/*' -prune -exec rm -rf {} +
 
 help: ## This list
@@ -137,4 +143,10 @@ $(RUNTIME_STAMP): requirements/runtime.txt requirements/model.txt pyproject.toml
 $(DEV_STAMP): requirements/dev.txt $(RUNTIME_STAMP)
 	@echo "→ installing what tests and checks need"
 	@$(INSTALL) --require-hashes --no-deps -r requirements/dev.txt
+	@touch $@
+
+$(BENCH_STAMP): requirements/bench.txt $(BUILD_STAMP)
+	@echo "→ installing what the bus is compared with, in $(BENCH_VENV)"
+	@$(PYTHON) -m venv --without-pip $(BENCH_VENV)
+	@$(UV) pip install --python $(BENCH_VENV)/bin/python --compile-bytecode --require-hashes --no-deps -r $<
 	@touch $@
