@@ -1,7 +1,7 @@
 """The bus's journal and history.
 
 These tables have no foreign key to tenants: the journal may be a database of its own. One bus process owns a
-journal and counts its integer keys up by itself: they cost a third of what text keys do, and put what comes last
+journal and counts its integer keys up by itself: they cost a third of what text keys do, and put what is new
 at the end.
 """
 
