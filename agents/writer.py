@@ -10,7 +10,7 @@ from pentad_agents import AgentError, BaseAgent, Context, Output, StepOutput, Ta
 from pentad_agents.material import documents_of, gather, json_of
 from pentad_agents.prose.phrasing import Phrased, phrase
 from pentad_agents.prose.points import points_of
-from pentad_agents.prose.sentences import sentences
+from pentad_agents.prose.sentences import clip, sentences
 from pentad_agents.prose.summary import bullets, summarize_document
 from pentad_agents.tables.findings import findings
 from pentad_agents.tables.part import profile_part
@@ -93,7 +93,7 @@ class Writer(BaseAgent):
             body = _without_heading(document.text)
             cut = f"{body[:MAX_FOREIGN]}\n\n*… the rest is in the output of step {step.step}.*"
             report.add(step.agent, body if len(body) <= MAX_FOREIGN else cut)
-            report.lead += [sentence.text for sentence in sentences(body)[:1]]
+            report.lead += [clip(sentence.text) for sentence in sentences(body)[:1]]
 
     async def _read_inputs(self, report: Report, task: Task, ctx: Context) -> None:
         try:

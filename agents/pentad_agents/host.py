@@ -18,6 +18,7 @@ import uvloop
 from pentad_agents.health import Health
 from pentad_agents.settings import ConfigurationError, HostSettings, load_settings
 from pentad_agents.sidecar import Sidecar
+from pentad_agents.stall import StallWatch
 from pentad_agents.telemetry import configure_logging
 from pentad_client import Pentad
 
@@ -48,8 +49,9 @@ async def serve(settings: HostSettings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopped.set)
-    async with Pentad() as pentad, Health(settings.host, settings.port, ready, stopped):
-        await Sidecar(settings, pentad).run(stopped, ready)
+    with StallWatch(settings.agents_dir):
+        async with Pentad() as pentad, Health(settings.host, settings.port, ready, stopped):
+            await Sidecar(settings, pentad).run(stopped, ready)
 
 
 if __name__ == "__main__":

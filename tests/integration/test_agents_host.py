@@ -145,6 +145,15 @@ async def test_errors_tell_what_happened(host: Host) -> None:
     assert (await outcome(host, "odd")).error.reason == "INVALID_OUTPUT"
 
 
+async def test_blocking_agent_is_named(host: Host) -> None:
+    """An agent that blocks the host is named in the log with its line, and the host goes on after it."""
+    host.write("rude", "time.sleep(3.5)\nreturn 'sorry'")
+    await host.start()
+    assert await said(host, "rude") == "sorry"
+    lines = [line for line in host.log.read_text().splitlines() if "blocks all others" in line]
+    assert len(lines) == 1 and "rude.py line 8: time.sleep(3.5)" in lines[0]
+
+
 async def test_cancel_reaches_a_busy_agent(host: Host, tmp_path: Path) -> None:
     """A cancelled run ends its agent's work within two seconds, even when the agent is fully busy."""
     marker = tmp_path / "cancelled"

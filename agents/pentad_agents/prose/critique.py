@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pentad_agents.prose.grounding import Source
-from pentad_agents.prose.sentences import Sentence, blocks, sentences
+from pentad_agents.prose.sentences import Sentence, blocks, clip, sentences
 from pentad_agents.prose.words import content_words, numbers, to_number
 
 LONG_SENTENCE = 40  # words
@@ -139,7 +139,7 @@ def _contradictions(pool: Sequence[Sentence]) -> Iterator[Issue]:
         for (first, said, one), (second, also, other) in combinations(uses[:MAX_USES], 2):
             shared = set(content_words(one.text)) & set(content_words(other.text)) - {noun}
             if one is not other and first != second and len(shared) >= SAME_SUBJECT:
-                text = f"{said!r} here, {also!r} in “{_cut(other.text)}”: do both hold?"
+                text = f"{said!r} here, {also!r} in “{clip(other.text, QUOTE)}”: do both hold?"
                 issue = _issue("contradiction?", 8, text, one)
                 found.setdefault((one.position, other.position), (len(shared), issue))
     for _, issue in sorted(found.values(), key=lambda pair: -pair[0]):
@@ -196,8 +196,4 @@ def _uncovered(pool: Sequence[Sentence], source: Source) -> Iterator[Issue]:
 
 
 def _issue(kind: str, weight: int, text: str, sentence: Sentence) -> Issue:
-    return Issue(kind, weight, text, _cut(sentence.text), sentence.section)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= QUOTE else text[: QUOTE - 1] + "…"
+    return Issue(kind, weight, text, clip(sentence.text, QUOTE), sentence.section)

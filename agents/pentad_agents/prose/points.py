@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from pentad_agents.prose.sentences import Sentence
+from pentad_agents.prose.sentences import Sentence, clip
 from pentad_agents.prose.sentences import sentences as sentences_of
 from pentad_agents.prose.words import content_words, numbers
 from pentad_agents.tables.findings import Finding
 
 EACH_KIND = 4
-MAX_QUOTE = 320
 
 _REQUEST = re.compile(
     r"\b(please|could you|can you|would you|will you|we need|i need|need(s)? to|must|have to|should|asks? "
@@ -86,6 +85,5 @@ def _all(sentences: Sequence[Sentence]) -> Iterator[Finding]:
 
 
 def _finding(kind: str, score: float, sentence: Sentence) -> Finding:
-    text = sentence.text if len(sentence.text) <= MAX_QUOTE else sentence.text[: MAX_QUOTE - 1] + "…"
     where = f" ({sentence.section})" if sentence.section else ""
-    return Finding(kind, min(100.0, score), f"“{text}”{where}")
+    return Finding(kind, min(100.0, score), f"“{clip(sentence.text)}”{where}")

@@ -13,8 +13,8 @@ _FENCE = re.compile(r"\s*(```|~~~)")
 _TABLE_ROW = re.compile(r"\s*\|.*\|\s*$")
 _RULE = re.compile(r"\s*([-*_=]\s*){3,}$")
 _MARKUP = re.compile(
-    r"!\[([^\]]*)\]\([^)]*\)|\[([^\]]+)\]\([^)]*\)|(\*\*|__|`)(?=\S)|(?<=\S)(\*\*|__|`)|"
-    r"(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|<[^>\s][^>]*>"
+    r"!\[([^\]]{0,400})\]\([^)]{0,2000}\)|\[([^\]]{1,400})\]\([^)]{0,2000}\)|(\*\*|__|`)(?=\S)|(?<=\S)(\*\*|__|`)|"
+    r"(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|<[^>\s][^>]{0,400}>"
 )
 _END = re.compile(r"(?<=[.!?…])[\"'\u201d\u2019)\]]*\s+(?=[\"'\u201c\u2018(\[]*[A-ZÄÖÜÀ-Þ0-9])")
 _ABBREVIATION = re.compile(
@@ -25,6 +25,11 @@ _ABBREVIATION = re.compile(
 )
 
 _ORDINAL = re.compile(r"(?<![\w:.,])\d{1,2}\.$")
+MAX_SENTENCE = 1000
+"""Characters. What is longer is no sentence: records, a log, a text without full stops; it is cut up."""
+MAX_QUOTE = 300
+_ENDING = 24  # characters that tell whether a full stop is one
+
 _MONTH = re.compile(r"Jan|Feb|M[aä]r|Apr|Ma[iy]|Jun|Jul|Aug|Sep|O[ck]t|Nov|De[cz]")
 
 
@@ -54,19 +59,27 @@ def blocks(text: str) -> Iterator[Block]:
     if subject:
         yield Block(plain(subject), 1)
     for line in [*lines, ""]:
-        heading = None if fenced else _HEADING.match(line)
+        heading = None if fenced or len(line) > MAX_SENTENCE else _HEADING.match(line)
         skip = fenced or bool(_FENCE.match(line) or _TABLE_ROW.match(line) or _RULE.match(line))
         if _FENCE.match(line):
             fenced = not fenced
         begins = bool(heading or skip or not line.strip() or _ITEM.match(line))
         if begins and held:
-            yield Block(plain(" ".join(held)))
+            yield from (Block(plain(paragraph)) for paragraph in _paragraphs(held))
             held = []
         if heading:
-            yield Block(plain(heading[2]), len(heading[1]))
+            yield Block(clip(plain(heading[2])), len(heading[1]))
         elif not skip and line.strip():
             item = _ITEM.match(line)
             held.append(line[item.end() if item else 0 :].strip().removeprefix("> "))
+
+
+def _paragraphs(lines: list[str]) -> list[str]:
+    """The lines as one paragraph; each as its own if no sentences run through them."""
+    paragraph = " ".join(lines)
+    if len(paragraph) <= MAX_SENTENCE or all(len(one) < MAX_SENTENCE for one in _END.split(paragraph)):
+        return [paragraph]
+    return lines
 
 
 def _mail_head(lines: list[str]) -> tuple[str, list[str]]:
@@ -98,14 +111,36 @@ def sentences(text: str) -> list[Sentence]:
 
 
 def split(paragraph: str) -> list[str]:
-    """The sentences of one paragraph."""
+    """The sentences of one paragraph, none longer than MAX_SENTENCE."""
     found: list[str] = []
     for piece in _END.split(paragraph):
-        if found and _goes_on(found[-1], piece):
+        if found and len(found[-1]) + len(piece) < MAX_SENTENCE and _goes_on(found[-1][-_ENDING:], piece):
             found[-1] = f"{found[-1]} {piece}"
         elif piece.strip():
-            found.append(piece.strip())
+            found += _cut_up(piece.strip())
     return found
+
+
+def _cut_up(text: str) -> Iterator[str]:
+    """A text in pieces of at most MAX_SENTENCE characters, between words where there are any."""
+    start = 0
+    while len(text) - start > MAX_SENTENCE:
+        end = start + len(_whole_words(text[start : start + MAX_SENTENCE]))
+        yield text[start:end].strip()
+        start = end
+    yield text[start:].strip()
+
+
+def clip(text: str, limit: int = MAX_QUOTE) -> str:
+    """The text if it has at most `limit` characters, else its beginning up to a whole word, and an
+    ellipsis."""
+    return text if len(text) <= limit else _whole_words(text[: limit - 1]).rstrip(" ,;:|\t") + "…"
+
+
+def _whole_words(text: str) -> str:
+    """The text without a word that may be cut at its end; as it is if that would take more than half."""
+    end = max(text.rfind(mark) for mark in " ,;|\t")
+    return text[: end + 1] if end >= len(text) // 2 else text
 
 
 def _goes_on(before: str, after: str) -> bool:

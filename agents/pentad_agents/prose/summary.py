@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from pentad_agents.material import Document
 from pentad_agents.prose.ranking import summarize
-from pentad_agents.prose.sentences import blocks, sentences
+from pentad_agents.prose.sentences import blocks, clip, sentences
 
 SHORTEST, LONGEST, SHARE = 3, 7, 0.12
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Sentences of the document, word for word, in its order; and the document's outline."""
+    """Sentences of the document, word for word, in its order, long ones clipped; and the document's
+    outline."""
 
     name: str
     sentences: tuple[str, ...]
@@ -40,7 +41,7 @@ def summarize_document(document: Document, question: str = "") -> Summary:
     chosen = summarize(pool, count, question) or pool[:count]
     return Summary(
         name=document.name,
-        sentences=tuple(sentence.text for sentence in chosen),
+        sentences=tuple(clip(sentence.text) for sentence in chosen),
         total=len(pool),
         words=len(document.text.split()),
         headings=tuple(block.text for block in blocks(document.text) if block.level in (1, 2)),
