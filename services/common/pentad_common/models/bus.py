@@ -34,8 +34,8 @@ class BusMessage(Base):
     create_time: Mapped[datetime] = mapped_column(default=utcnow)
     body: Mapped[bytes] = mapped_column(LargeBinary)
 
-    # Only of rows that have one: what has no run costs no index. A time is found by bisection, since seq goes up
-    # with it.
+    # Only of rows that have one: what has no run costs no index. A time is found by bisection, since seq
+    # goes up with it.
     __table_args__ = (
         Index(
             None,

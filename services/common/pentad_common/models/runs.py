@@ -46,8 +46,8 @@ class Run(Keyed, Owned, Created, Base):
 
     `header` (a `Run` with what never changes and is small), `inputs` (a `StepOutput` whose outputs are the
     inputs) and `plan` are serialised messages and do not change; `state` is the engine's own JSON. `epoch`
-    counts the changes: who writes must have seen the newest. At `wake_time` somebody must look at the run; None
-    means that only an event can move it. `sequence` is that of its newest event.
+    counts the changes: who writes must have seen the newest. At `wake_time` somebody must look at the run;
+    None means that only an event can move it. `sequence` is that of its newest event.
     """
 
     __tablename__ = "runs"
