@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.bus import scale
 from benchmarks.bus.broker import PEERS
 from benchmarks.bus.measurement import UNITS, measure
+from benchmarks.bus.profile import Profile
 from benchmarks.bus.scenario import SCENARIOS, Scenario
 from benchmarks.bus.system import SYSTEMS, System
 from benchmarks.bus.table import show
@@ -27,6 +28,7 @@ EXAMPLES = """examples:
   python -m benchmarks.bus                                 everything, three times: about 20 minutes
   python -m benchmarks.bus --quick                         everything once and short, under 3 minutes
   python -m benchmarks.bus --systems pentad,nats-jetstream --scenarios durable-1-1 --runs 5
+  python -m benchmarks.bus --systems pentad --scenarios durable-1-1 --runs 1 --profile /tmp/stacks
   python -m benchmarks.bus --scale                         1 to 1,000 agents, and a million queued messages
 """
 
@@ -40,7 +42,9 @@ def main() -> None:
     if options.scale:
         samples, failures = scale.scale(systems, options.runs, options.quick, _progress)
     else:
-        samples, failures = _measure_all(systems, options.scenarios, options.runs, options.quick)
+        samples, failures = _measure_all(
+            systems, options.scenarios, options.runs, options.quick, options.profile
+        )
     rows = rows_of(samples)
     show(rows)
     print(f"-> {save(options.output, rows)}")
@@ -64,6 +68,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="short measurements, and one run unless --runs")
     parser.add_argument("--scale", action="store_true", help="how cost grows with agents and queued messages")
     parser.add_argument("--output", metavar="NAME", help="benchmarks/results/NAME.json (bus, or bus-scale)")
+    parser.add_argument(
+        "--profile", type=Path, metavar="FOLDER", help="record stacks, which costs some speed"
+    )
     options = parser.parse_args()
     options.runs = options.runs or (1 if options.quick else RUNS)
     options.output = options.output or ("bus-scale" if options.scale else "bus")
@@ -104,7 +111,7 @@ def _available(names: Sequence[str]) -> list[System]:
 
 
 def _measure_all(
-    systems: Sequence[System], scenarios: Sequence[str], runs: int, quick: bool
+    systems: Sequence[System], scenarios: Sequence[str], runs: int, quick: bool, profile: Path | None
 ) -> tuple[Samples, list[str]]:
     plan = [
         (system, SCENARIOS[name], mode)
@@ -118,7 +125,7 @@ def _measure_all(
         for place, (system, scenario, durable) in enumerate(plan):
             title = f"[{number * len(plan) + place + 1}/{runs * len(plan)}] {scenario.name} {system.name}"
             try:
-                found = _measured(title, system, scenario, durable, quick)
+                found = _measured(title, system, scenario, durable, quick, profile)
             except RuntimeError as error:
                 failures.append(f"{title}: {error}")
                 _progress(failures[-1])
@@ -128,15 +135,20 @@ def _measure_all(
     return samples, failures
 
 
-def _measured(title: str, system: System, scenario: Scenario, durable: bool, quick: bool) -> dict[str, float]:
+def _measured(
+    title: str, system: System, scenario: Scenario, durable: bool, quick: bool, folder: Path | None
+) -> dict[str, float]:
     began = time.monotonic()
-    found = measure(system, scenario, durable, scenario.seconds(quick))
+    profile = Profile(folder, f"{scenario.name}-{system.name}") if folder else None
+    found = measure(system, scenario, durable, scenario.seconds(quick), profile)
     speed = f"{found['msgs_per_second']:,.0f} msg/s"
     if "latency_p50" in found:
         speed = f"p50 {found['latency_p50']:.2f} ms, p99 {found['latency_p99']:.2f} ms"
     took = time.monotonic() - began
     flaws = "".join(f", {found[name]:.0f} {name}" for name in ("lost", "duplicated") if found[name])
     _progress(f"{title}: {speed}{flaws} ({took:.1f} s)")
+    if profile is not None:
+        _progress(profile.summary())
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 from benchmarks.bus.broker import Broker
 from benchmarks.bus.job import Job
 from benchmarks.bus.process import MIB, Talker
+from benchmarks.bus.profile import Profile
 from benchmarks.bus.scenario import Scenario
 from benchmarks.bus.system import System
 
@@ -34,13 +34,15 @@ UNITS = {
 """The metrics and their units. A message is one delivered copy."""
 
 
-def measure(system: System, scenario: Scenario, durable: bool, seconds: float) -> dict[str, float]:
+def measure(
+    system: System, scenario: Scenario, durable: bool, seconds: float, profile: Profile | None = None
+) -> dict[str, float]:
     """Starts everything, measures, ends everything. Raises RuntimeError if something goes wrong."""
     with tempfile.TemporaryDirectory(prefix="pentad-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with running(system.broker(folder)) as broker:
             job = _job(system, scenario, broker, durable, seconds)
-            return load(system, job, broker)
+            return load(system, job, broker, profile)
 
 
 @contextmanager
@@ -72,7 +74,7 @@ def _job(system: System, scenario: Scenario, broker: Broker, durable: bool, seco
     )
 
 
-def load(system: System, job: Job, broker: Broker) -> dict[str, float]:
+def load(system: System, job: Job, broker: Broker, profile: Profile | None = None) -> dict[str, float]:
     """Puts one process of producers and one of consumers to work; what they and the broker say of it."""
     with (
         client(system, broker.folder, "producer") as producer,
@@ -86,10 +88,15 @@ def load(system: System, job: Job, broker: Broker) -> dict[str, float]:
         before = broker.cpu_seconds()
         consumer.tell("go")
         producer.tell("go")
+        if profile is not None:
+            pids = {"broker": broker.processes[-1], "producer": producer, "consumer": consumer}
+            profile.record({name: process.pid for name, process in pids.items()}, job.seconds)
         sent = producer.answer(job.seconds + LONGEST_SECONDS)
         consumer.tell({"sent": sent["sent"]})
         came = consumer.answer(LONGEST_SECONDS)
         used = broker.cpu_seconds() - before
+        if profile is not None:
+            profile.stop()
         producer.tell("done")
         return _metrics(sent, came, used, broker)
 
@@ -112,10 +119,7 @@ def _metrics(sent: dict[str, Any], came: dict[str, Any], cpu: float, broker: Bro
 @contextmanager
 def client(system: System, folder: Path, name: str) -> Iterator[Talker]:
     """A client process, idle."""
-    command = [system.python, "-m", "benchmarks.bus.load"]
-    if profile := os.environ.get(f"PENTAD_BENCH_{name.upper()}"):
-        command = [*profile.split(), *command]
-    process = Talker(command, folder / f"{name}.log")
+    process = Talker([system.python, "-m", "benchmarks.bus.load"], folder / f"{name}.log")
     try:
         yield process
     finally:

@@ -71,7 +71,7 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """User and system time of it and its children so far."""
-        return sum(_cpu(pid) for pid in family(self.pid))
+        return sum(cpu(Path(f"/proc/{pid}/stat")) for pid in family(self.pid))
 
     def memory_bytes(self, peak: bool = False) -> int:
         """Resident memory of it and its children: now, or at most."""
@@ -128,9 +128,10 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def _cpu(pid: int) -> float:
+def cpu(stat: Path) -> float:
+    """User and system time so far, of the process or thread whose `stat` this is; 0 if it has gone."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = stat.read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / _TICKS
