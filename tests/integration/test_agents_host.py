@@ -278,12 +278,12 @@ async def test_progress(host: Host) -> None:
     """Progress becomes events of the run, from threads too; what comes too fast is thinned out."""
     body = """
     await ctx.progress(0.25, "a quarter")
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.0)
     await asyncio.to_thread(ctx.progress, 0.5, "from a thread")
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.0)
     for n in range(1000):
         ctx.progress(n / 1000, "fast")
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.0)
     return "done"
     """
     host.write("it", body)
