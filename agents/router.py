@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pentad_agents import AgentError, BaseAgent, Candidate, Context, Final, Handoff, Task
 from pentad_agents.material import Kind, kind_of
@@ -33,11 +32,10 @@ class Router(BaseAgent):
     MAX_CONCURRENCY = 8
 
     async def execute(self, task: Task, ctx: Context) -> Handoff | Final:
-        """A Handoff to one of the task's candidates, or Final. Raises AgentError NO_CANDIDATES."""
+        """A Handoff to one of the task's candidates, or Final. Raises AgentError NO_CANDIDATES, EMPTY_INPUT, BINARY_INPUT."""
         if not task.candidates:
             raise AgentError("NO_CANDIDATES", "there is no agent to choose from")
-        kinds = [await _kind(part) for part in task.inputs]
-        scores = rank(task, [kind for kind in kinds if kind])
+        scores = rank(task, await _kinds(task))
         best, score = scores[0]
         close = [name for name, value in scores if score - value <= CLOSE and value > 0]
         how = "by rules"
@@ -90,11 +88,18 @@ def _score(
     return max((WORK[capability] for capability in useful), default=-score) + score
 
 
-async def _kind(part: Any) -> Kind | None:
-    try:
-        return await kind_of(part)
-    except AgentError:
-        return None
+async def _kinds(task: Task) -> list[Kind]:
+    """What the inputs are. Raises AgentError EMPTY_INPUT or BINARY_INPUT if nobody could use any of them."""
+    kinds: list[Kind] = []
+    problems: list[AgentError] = []
+    for part in task.inputs:
+        try:
+            kinds.append(await kind_of(part))
+        except AgentError as error:
+            problems.append(error)
+    if problems and not kinds:
+        raise problems[0]
+    return kinds
 
 
 async def _ask(task: Task, ctx: Context, names: Sequence[str]) -> tuple[str, str]:

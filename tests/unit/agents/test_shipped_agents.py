@@ -202,3 +202,10 @@ async def test_route_without_candidates() -> None:
     """Without anybody to choose from the router says so."""
     with pytest.raises(AgentError, match="no agent to choose from"):
         await route(example("report.md"), candidates=[])
+
+
+async def test_route_with_unusable_inputs() -> None:
+    """With nothing that anybody could read the run ends at once, and says why."""
+    with pytest.raises(AgentError, match="a.csv is empty"):
+        await route({"a.csv": b""})
+    assert (await route({"a.csv": b"", "b.txt": b"Some text."})).handoff == "summarizer"
