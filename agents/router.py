@@ -32,7 +32,10 @@ class Router(BaseAgent):
     MAX_CONCURRENCY = 8
 
     async def execute(self, task: Task, ctx: Context) -> Handoff | Final:
-        """A Handoff to one of the task's candidates, or Final. Raises AgentError NO_CANDIDATES, EMPTY_INPUT, BINARY_INPUT."""
+        """A Handoff to one of the task's candidates, or Final.
+
+        Raises AgentError NO_CANDIDATES, and EMPTY_INPUT or BINARY_INPUT if nobody can read the inputs.
+        """
         if not task.candidates:
             raise AgentError("NO_CANDIDATES", "there is no agent to choose from")
         scores = rank(task, await _kinds(task))

@@ -206,6 +206,6 @@ async def test_route_without_candidates() -> None:
 
 async def test_route_with_unusable_inputs() -> None:
     """With nothing that anybody could read the run ends at once, and says why."""
-    with pytest.raises(AgentError, match="a.csv is empty"):
+    with pytest.raises(AgentError, match="is empty"):
         await route({"a.csv": b""})
     assert (await route({"a.csv": b"", "b.txt": b"Some text."})).handoff == "summarizer"
