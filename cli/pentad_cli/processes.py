@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from pentad_cli.bootstrap import Keys
-from pentad_cli.child import Process
+from pentad_cli.child import Process, Variables
 from pentad_cli.failure import UsageProblem
 from pentad_cli.ports import AGENTS, HOST, SERVICES, Ports
 from pentad_cli.readiness import serving
 from pentad_cli.state import STATE_DIR_VARIABLE, StateDir
+
+Secrets = Callable[[], Awaitable[Variables]]
 
 MODULES = {
     "bus": "pentad_bus",
@@ -27,11 +30,21 @@ DRAIN_SECONDS = 3
 _NOT_INHERITED = ("PENTAD_TLS_", "PENTAD_API_KEY", "PENTAD_HOST", "PENTAD_DATABASE_URL", "PENTAD_REDIS_URL")
 
 
-def processes(state: StateDir, ports: Ports, keys: Keys, agents_dir: Path) -> list[Process]:
-    """All processes, in no order that matters: they start together and find each other."""
+def processes(state: StateDir, ports: Ports, keys: asyncio.Future[Keys], agents_dir: Path) -> list[Process]:
+    """All processes, in no order that matters: they start together and find each other.
+
+    They begin to load while the keys are still made.
+    """
     shared = environment(os.environ, state, ports)
-    services = [_service(name, shared, state, ports, keys) for name in SERVICES]
-    return [*services, _agents(shared, state, ports, keys, agents_dir)]
+
+    async def service_key() -> Variables:
+        return {"PENTAD_API_KEY": (await asyncio.shield(keys)).service}
+
+    async def agent_key() -> Variables:
+        return {"PENTAD_API_KEY": (await asyncio.shield(keys)).agent}
+
+    services = [_service(name, shared, state, ports, service_key) for name in SERVICES]
+    return [*services, _agents(shared, state, ports, agent_key, agents_dir)]
 
 
 def environment(surroundings: Mapping[str, str], state: StateDir, ports: Ports) -> dict[str, str]:
@@ -49,31 +62,28 @@ def environment(surroundings: Mapping[str, str], state: StateDir, ports: Ports) 
     }
 
 
-def _service(name: str, shared: Mapping[str, str], state: StateDir, ports: Ports, keys: Keys) -> Process:
+def _service(name: str, shared: Variables, state: StateDir, ports: Ports, secrets: Secrets) -> Process:
     own = {
         "PENTAD_PORT": str(ports.service(name)),
         "PENTAD_METRICS_PORT": str(ports.metrics(name)),
         "PENTAD_DATABASE_URL": state.database_url,
         "PENTAD_JOURNAL_URL": state.journal_url,
-        "PENTAD_API_KEY": keys.service,
     }
     address = ports.address(name)
     return Process(
         name=name,
         module=MODULES[name],
         environment={**shared, **own},
+        secrets=secrets,
         ready=partial(serving, address),
         address=address,
         working_directory=state.path,
     )
 
 
-def _agents(
-    shared: Mapping[str, str], state: StateDir, ports: Ports, keys: Keys, agents_dir: Path
-) -> Process:
+def _agents(shared: Variables, state: StateDir, ports: Ports, secrets: Secrets, agents_dir: Path) -> Process:
     own = {
         "PENTAD_PORT": str(ports.service(AGENTS)),
-        "PENTAD_API_KEY": keys.agent,
         # Always the same: after a restart it takes its own place again, instead of one beside it.
         "PENTAD_INSTANCE": "local",
     }
@@ -83,6 +93,7 @@ def _agents(
         module="pentad_agents.host",
         arguments=("--agents-dir", str(agents_dir)),
         environment={**shared, **own},
+        secrets=secrets,
         ready=partial(serving, address),
         address=address,
         working_directory=state.path,

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pentad_cli.bootstrap import bootstrap
-from pentad_cli.ports import Ports, ports_from
+from pentad_cli.ports import ports_from
 from pentad_cli.processes import processes
 from pentad_cli.state import StateDir, StateLock
-from pentad_cli.supervisor import Supervisor, View
+from pentad_cli.supervisor import Supervisor
 from pentad_cli.supervisor_view import Lines, Picture
 from pentad_cli.units import span
 
@@ -26,35 +26,26 @@ async def serve(state: StateDir, port_base: int, agents_dir: Path, live: bool) -
     """Runs Pentad until a signal asks it to stop. Raises CliError if it cannot be started."""
     began = time.time()
     lock = StateLock(state)
+    view = Picture() if live else Lines()
     try:
         await _end_leftovers(state)
         ports = ports_from(port_base)
-        view: Picture | Lines = Picture() if live else Lines()
         view.note(f"state in {state.path}, agents in {agents_dir}, ports from {ports.base + 1}")
-        supervisor = await _prepared(state, ports, agents_dir, view, began)
-        if supervisor is not None:
-            await _supervised(supervisor, view)
+        about = {
+            "port_base": ports.base,
+            "agents_dir": str(agents_dir),
+            "addresses": ports.addresses(),
+        }
+        keys = asyncio.create_task(bootstrap(state))
+        try:
+            plan = processes(state, ports, keys, agents_dir)
+            await _supervised(Supervisor(plan, state, view, about, began), view)
+        finally:
+            keys.cancel()
+            await asyncio.gather(keys, return_exceptions=True)
     finally:
         lock.release()
     view.note("Pentad has stopped")
-
-
-async def _prepared(
-    state: StateDir, ports: Ports, agents_dir: Path, view: View, began: float
-) -> Supervisor | None:
-    """A supervisor that only needs to be run; None if a signal came before that."""
-    preparing = asyncio.create_task(bootstrap(state))
-    with _on_signals(preparing.cancel):
-        try:
-            keys = await preparing
-        except asyncio.CancelledError:
-            return None
-    about = {
-        "port_base": ports.base,
-        "agents_dir": str(agents_dir),
-        "addresses": ports.addresses(),
-    }
-    return Supervisor(processes(state, ports, keys, agents_dir), state, view, about, began)
 
 
 async def _supervised(supervisor: Supervisor, view: Picture | Lines) -> None:
