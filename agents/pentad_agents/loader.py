@@ -133,7 +133,7 @@ async def _check(path: Path, seconds: float) -> dict[str, Any]:
     """What `pentad_agents.check` finds in the file, in a process that is ended when it takes too long."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pentad_agents.check", str(path)),
+        *(sys.executable, "-P", "-m", "pentad_agents.check", str(path)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=pipe,
         stderr=pipe,
