@@ -34,36 +34,50 @@ QUICK = {
     "PENTAD_BUS_ACK_WAIT_SECONDS": "5",
     "PENTAD_POLL_SECONDS": "0.3",
 }
+IMPATIENT = [(f"grpc.{bound}_reconnect_backoff_ms", 50) for bound in ("initial", "min", "max")]
+MODULES = {"llm": "pentad_llm_gateway"}  # of the others: pentad_<name>
 Work = Callable[[task_pb2.Task], Awaitable[task_pb2.TaskResult]]
 
 
 @dataclass
 class House:
-    """Where the services are. `start` and `kill` take `bus`, `registry`, or an orchestrator's name."""
+    """Where the services are. `start` and `kill` take `bus`, `registry`, `context`, `llm`, or the name of an
+    orchestrator.
+
+    `journal_url`: the bus's database, if it is not a file in `folder`.
+    """
 
     folder: Path
     database_url: str
     ports: dict[str, int] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     service_key: str = ""
+    journal_url: str = ""
 
-    def start(self, name: str, **environment: str) -> None:
-        """Starts a service and waits until it serves."""
-        area = name.partition("-")[0]
-        port = self.ports.setdefault(name, unused_port())
+    def start(self, *names: str, **environment: str) -> None:
+        """Starts services at once and waits until they serve."""
+        for name in names:
+            self.ports.setdefault(name, unused_port())
+        for name in names:
+            self._spawn(name, environment)
+        for name in names:
+            self._await_serving(name, self.ports[name])
+
+    def _spawn(self, name: str, environment: dict[str, str]) -> None:
+        area, port = name.partition("-")[0], self.ports[name]
         env = {key: value for key, value in os.environ.items() if not key.startswith("PENTAD_")}
         env |= QUICK | self.addresses() | environment
         env |= {"PENTAD_PORT": str(port), "PENTAD_DATABASE_URL": self.database_url}
         env |= {"PENTAD_API_KEY": self.service_key, "PENTAD_LOG_FORMAT": "json"}
-        env |= {"PENTAD_JOURNAL_URL": f"sqlite:///{self.folder}/journal.db"}
-        command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", f"pentad_{area}"]
+        env |= {"PENTAD_JOURNAL_URL": self.journal_url or f"sqlite:///{self.folder}/journal.db"}
+        module = MODULES.get(area, f"pentad_{area}")
+        command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", module]
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(command, env=env, stdout=log, stderr=log)
-        self._await_serving(name, port)
 
     def _await_serving(self, name: str, port: int) -> None:
-        until = time.monotonic() + 20
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        until = time.monotonic() + 30
+        with grpc.insecure_channel(f"127.0.0.1:{port}", options=IMPATIENT) as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
             while True:
                 try:
@@ -102,12 +116,9 @@ class House:
 
     def config(self, key: str, orchestrator: str = "orchestrator") -> ClientConfig:
         """A client's configuration."""
-        return ClientConfig(
-            api_key=key,
-            bus_address=f"127.0.0.1:{self.ports['bus']}",
-            registry_address=f"127.0.0.1:{self.ports['registry']}",
-            orchestrator_address=f"127.0.0.1:{self.ports[orchestrator]}",
-        )
+        address = f"127.0.0.1:{self.ports[orchestrator]}"
+        environment = self.addresses() | {"PENTAD_API_KEY": key, "PENTAD_ORCHESTRATOR_ADDRESS": address}
+        return ClientConfig.from_env(environment)
 
 
 def _key(session: Any, tenant: str, role: Role, agents: list[str]) -> str:
@@ -118,14 +129,16 @@ def _key(session: Any, tenant: str, role: Role, agents: list[str]) -> str:
 
 
 @contextmanager
-def house(folder: Path, database_url: str, *orchestrators: str, **environment: str) -> Iterator[House]:
-    """A bus, a registry and orchestrators, until the block ends."""
-    upgrade(f"sqlite:///{folder}/journal.db")
-    made = House(folder, database_url)
+def house(
+    folder: Path, database_url: str, *orchestrators: str, journal_url: str = "", **environment: str
+) -> Iterator[House]:
+    """A bus, a registry and orchestrators (or whatever is named), until the block ends."""
+    if not journal_url:
+        upgrade(f"sqlite:///{folder}/journal.db")
+    made = House(folder, database_url, journal_url=journal_url)
     made.service_key = made.key("default", "service")
     try:
-        for name in ("bus", "registry", *(orchestrators or ("orchestrator",))):
-            made.start(name, **environment)
+        made.start("bus", "registry", *(orchestrators or ("orchestrator",)), **environment)
         yield made
     finally:
         for name in list(made.processes):
