@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from pentad.common.v1 import common_pb2
-from pentad_orchestrator.core.cel_engine import compile_expression
+from pentad_common.cel import Expression, ExpressionError
 from pentad_orchestrator.core.state import Output
 
 VARIABLES = frozenset({"output", "text", "failed", "reason", "attempt", "steps", "agent"})
-MOST_MACROS = 2
-"""Loops in one expression: more, over a long list, could hold up the engine for minutes."""
-
-_STRINGS = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
-_MACROS = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|map|filter)\s*\(")
 
 
 class ConditionError(Exception):
@@ -26,45 +20,27 @@ class ConditionError(Exception):
 
 def check_condition(expression: str) -> None:
     """Raises ConditionError unless the expression is CEL over the variables of a condition."""
-    program = _program(expression)
-    macros = len(_MACROS.findall(_STRINGS.sub("''", expression)))
-    if macros > MOST_MACROS:
-        raise ConditionError(f"it loops {macros} times; {MOST_MACROS} loops are the most")
-    if macros == 0:
-        unknown = sorted(set(program.variables()) - VARIABLES)
-        if unknown:
-            raise ConditionError(f"it uses {', '.join(unknown)}; there is {', '.join(sorted(VARIABLES))}")
+    _compiled(expression)
 
 
 def evaluate(expression: str, values: Mapping[str, Callable[[], Any]]) -> bool:
     """Whether the condition holds. `values` are made if the expression names them. Raises ConditionError."""
-    program = _program(expression)
-    context = {name: values[name]() for name in program.variables() if name in values}
+    condition = _compiled(expression)
     try:
-        answer = program.execute(context)
-    except BaseException as error:  # a panic of the engine in Rust is no Exception
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise
-        raise ConditionError(_brief(error)) from None
+        answer = condition.evaluate({name: values[name]() for name in condition.names if name in values})
+    except ExpressionError as error:
+        raise ConditionError(str(error)) from None
     if not isinstance(answer, bool):
         raise ConditionError(f"it is {type(answer).__name__}, not true or false")
     return answer
 
 
 @lru_cache(maxsize=4096)
-def _program(expression: str) -> Any:
+def _compiled(expression: str) -> Expression:
     try:
-        return compile_expression(expression)
-    except BaseException as error:  # as above
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise
-        raise ConditionError(_brief(error)) from None
-
-
-def _brief(error: BaseException) -> str:
-    text = str(error).partition("\n")[0].strip()
-    text = re.sub(r"^Failed to parse expression '.*': ERROR: ", "", text)
-    return f"no value at {text}" if isinstance(error, KeyError | IndexError) else text[:300]
+        return Expression(expression, VARIABLES)
+    except ExpressionError as error:
+        raise ConditionError(str(error)) from None
 
 
 def text_of(output: Output) -> str:
