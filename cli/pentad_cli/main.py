@@ -37,7 +37,23 @@ pentad down
 """
 
 
+def _show_version(context: click.Context, _param: click.Parameter, asked: bool) -> None:
+    if asked:
+        from pentad_cli.commands.version import version
+
+        context.invoke(version)
+        context.exit()
+
+
 @click.group("pentad", cls=LazyGroup, modules=MODULES, examples=EXAMPLES)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Print the version.",
+)
 def root() -> None:
     """Run AI agents that find each other, talk, share state and finish work together.
 
@@ -60,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(result or Exit.OK)
     except BrokenPipeError:
         return _reader_left()
+    except click.exceptions.NoArgsIsHelpError as helped:
+        print(helped.format_message())
+        return Exit.OK
     except (KeyboardInterrupt, click.exceptions.Abort):
         return Exit.INTERRUPTED
     except click.exceptions.Exit as stop:

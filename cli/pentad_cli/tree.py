@@ -39,7 +39,8 @@ class _Examples:
     """Adds `--state-dir`, and a section of examples to the help."""
 
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
-        kwargs.setdefault("context_settings", {})["help_option_names"] = ["-h", "--help"]
+        settings = kwargs.setdefault("context_settings", {})
+        settings.update(help_option_names=["-h", "--help"], max_content_width=110)
         super().__init__(*args, **kwargs)
         self.examples = textwrap.dedent(examples).strip("\n")
         self.params.append(_state_dir_option())  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -42,3 +43,17 @@ def test_a_run_survives(victim: Cli, name: str) -> None:
     assert killed["pid"] != before[name]
     assert (killed["restarts"], killed["last_exit"]) == (1, "was killed by SIGKILL")
     assert "was killed by SIGKILL" in (victim.state / "logs" / "up.log").read_text()
+
+
+def test_a_run_whose_pentad_is_stopped_says_so(victim: Cli) -> None:
+    """Who follows a run while Pentad is stopped does not wait for ever; it goes on at the next start."""
+    watching = victim.start("run", "go", "--agents", "slow,echo", "-p", "seconds=3", "--json")
+    assert watching.stderr is not None
+    while "slow started" not in (line := watching.stderr.readline()):
+        assert line, watching.communicate()
+    victim("down")
+    output, errors = watching.communicate(timeout=30)
+    assert (watching.returncode, output) == (1, "")
+    assert json.loads(errors.splitlines()[-1])["error"]["reason"] == "PENTAD_STOPPED"
+    victim("up", "--detach", "--port-base", "0", "--agents-dir", str(OWN_AGENTS), seconds=90)
+    victim("runs", "watch", "last", seconds=60)

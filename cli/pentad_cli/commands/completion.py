@@ -14,7 +14,7 @@ pentad completion fish > ~/.config/fish/completions/pentad.fish
 """
 
 
-@command("completion", examples=EXAMPLES)
+@command("completion", examples=EXAMPLES, short_help="Print what makes a shell complete commands.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print what makes a shell complete commands, options, agents and runs."""

@@ -10,7 +10,7 @@ pentad demo --state-dir /tmp/demo
 """
 
 
-@command("demo", examples=EXAMPLES)
+@command("demo", examples=EXAMPLES, short_help="Start all, run one run of each strategy, stop it again.")
 def demo() -> int:
     """Start Pentad, run one run of each strategy on the files in examples/, and stop it again.
 

@@ -34,7 +34,12 @@ class Wanted(NamedTuple):
     type: str
 
 
-@group("messages", examples=EXAMPLES, invoke_without_command=True)
+@group(
+    "messages",
+    examples=EXAMPLES,
+    invoke_without_command=True,
+    short_help="Show the messages between agents and services.",
+)
 @click.option(
     "--run",
     "run_id",

@@ -21,7 +21,7 @@ pentad run "Take your time" -f big.csv --agents profiler,writer --detach
 STRATEGIES = ("sequential", "parallel", "adaptive")
 
 
-@command("run", examples=EXAMPLES)
+@command("run", examples=EXAMPLES, short_help="Have agents do something.")
 @click.argument("instruction")
 @click.option(
     "-f",

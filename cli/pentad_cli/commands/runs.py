@@ -51,7 +51,11 @@ def list_runs(states: tuple[str, ...], project: str, limit: int, as_json: bool) 
         show_table(headings, [_row(run) for run in found], "no runs")
 
 
-@runs.command("show", examples="pentad runs show last\npentad runs show 0199c2 --json | jq .steps")
+@runs.command(
+    "show",
+    short_help="Show a run, its steps and its result.",
+    examples="pentad runs show last\npentad runs show 0199c2 --json | jq .steps",
+)
 @RUN
 @json_option("One JSON document, as of `pentad run --json`.")
 def show(run_id: str, as_json: bool) -> None:
@@ -71,7 +75,11 @@ def show(run_id: str, as_json: bool) -> None:
         show_run(run)
 
 
-@runs.command("watch", examples="pentad runs watch last\npentad runs watch last --json > run.json")
+@runs.command(
+    "watch",
+    short_help="Follow a run to its end.",
+    examples="pentad runs watch last\npentad runs watch last --json > run.json",
+)
 @RUN
 @json_option("One JSON document at the end, as of `pentad run --json`.")
 def watch(run_id: str, as_json: bool) -> int:
@@ -93,7 +101,11 @@ def watch(run_id: str, as_json: bool) -> int:
     return show_outcome(with_pentad(follow_it), as_json)
 
 
-@runs.command("cancel", examples='pentad runs cancel last\npentad runs cancel 0199c2 --reason "wrong file"')
+@runs.command(
+    "cancel",
+    short_help="End a run.",
+    examples='pentad runs cancel last\npentad runs cancel 0199c2 --reason "wrong file"',
+)
 @RUN
 @click.option("--reason", default="cancelled at the command line", help="For its history.")
 @json_option("The run as it stands now.")
@@ -118,7 +130,11 @@ def resume(run_id: str, as_json: bool) -> None:
     _change(run_id, as_json, lambda pentad, found: pentad.orchestrator.resume_run(found))
 
 
-@runs.command("retry", examples="pentad runs retry last && pentad runs watch last")
+@runs.command(
+    "retry",
+    short_help="Take up a failed or cancelled run where it stopped.",
+    examples="pentad runs retry last && pentad runs watch last",
+)
 @RUN
 @json_option("The run as it stands now.")
 def retry(run_id: str, as_json: bool) -> None:

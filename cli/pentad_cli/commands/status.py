@@ -17,7 +17,7 @@ pentad status --json | jq '.processes[] | {name, pid, rss_bytes}'
 """
 
 
-@command("status", examples=EXAMPLES)
+@command("status", examples=EXAMPLES, short_help="Show what runs, and how it is.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(as_json: bool) -> int:
     """Show what runs: health, uptime, restarts, memory and address of each process.

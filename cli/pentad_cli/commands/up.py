@@ -18,7 +18,7 @@ pentad up --state-dir /tmp/second --port-base 7500  a second one beside the firs
 """
 
 
-@command("up", examples=EXAMPLES)
+@command("up", examples=EXAMPLES, short_help="Start the services and the host of the agents.")
 @click.option(
     "--port-base",
     type=int,

@@ -72,6 +72,13 @@ def test_mistakes_are_one_error_with_exit_code_2(
     assert "Traceback" not in said.err
 
 
+@pytest.mark.parametrize("arguments", [[], ["runs"], ["--help"], ["-h"]])
+def test_help_comes_without_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A group without a command shows its help."""
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.startswith("Usage: pentad")
+
+
 def test_errors_are_json_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With --json the error is one JSON object with a reason."""
     assert main(["runs", "list", "--json", "--state-dir", str(tmp_path)]) == 2
