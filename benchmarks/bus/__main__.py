@@ -20,6 +20,8 @@ from benchmarks.bus.table import show
 from benchmarks.report import Row, row, save
 
 RUNS = 3
+QUICK_SECONDS = 160.0
+"""After which `--quick` begins nothing more."""
 ALL_UNITS = UNITS | scale.UNITS
 Samples = dict[tuple[str, str], dict[str, list[float]]]
 """By scenario and system, the samples of each metric."""
@@ -119,11 +121,17 @@ def _measure_all(
         for system in systems
         if (mode := system.mode(SCENARIOS[name])) is not None
     ]
+    if quick:
+        plan.sort(key=lambda item: item[0].slow)
     samples: Samples = defaultdict(lambda: defaultdict(list))
     failures: list[str] = []
+    began = time.monotonic()
     for number in range(runs):
         for place, (system, scenario, durable) in enumerate(plan):
             title = f"[{number * len(plan) + place + 1}/{runs * len(plan)}] {scenario.name} {system.name}"
+            if quick and time.monotonic() - began > QUICK_SECONDS:
+                _progress(f"{title} is left out: the time is over")
+                continue
             try:
                 found = _measured(title, system, scenario, durable, quick, profile)
             except RuntimeError as error:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
-from benchmarks.bus.broker import PEERS, Broker, free_port
+from benchmarks.bus.broker import PEERS, Broker, free_port, listens
 
 
 class NatsCore(Broker):
@@ -60,39 +59,40 @@ class AutoGen(Broker):
 
 
 class RabbitMq(Broker):
-    """rabbitmq-server with everything it writes in the folder."""
+    """rabbitmq-server, with everything it writes in the folder and Erlang's port mapper for it alone."""
 
-    binaries = ("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server")
+    commands = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server")
+    """Debian's command on the path changes the user; what is behind it does not."""
 
     @classmethod
-    def binary(cls) -> str | None:
-        """The server on this machine, if there is one. Debian's own command changes the user; what is behind
-        it does not.
-        """
-        return next((found for name in reversed(cls.binaries) if (found := shutil.which(name))), None)
+    def missing(cls) -> str:
+        """Why it cannot be started here; empty if it can."""
+        if not shutil.which("epmd") or not any(map(shutil.which, cls.commands)):
+            return "there is no rabbitmq-server on this machine"
+        return ""
 
     @property
     def address(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
 
     def start(self) -> None:
-        binary = self.binary()
-        assert binary is not None
+        command = next(filter(None, map(shutil.which, self.commands)))
         config = self.folder / "rabbitmq.conf"
         config.write_text(f"listeners.tcp.local = 127.0.0.1:{self.port}\nlog.console = true\n")
-        self.run(binary, ready=self.listens, env=self._environment(config))
+        mapper = free_port()
+        self.run("epmd", "-port", str(mapper), "-address", "127.0.0.1", ready=lambda: listens(mapper))
+        self.run(command, ready=self.listens, env=self._environment(config, mapper))
 
-    def _environment(self, config: Path) -> dict[str, str]:
-        distribution = free_port()
+    def _environment(self, config: Path, mapper: int) -> dict[str, str]:
         return {
             "HOME": str(self.folder),
-            "RABBITMQ_NODENAME": f"bench{os.getpid()}x{self.port}@localhost",
+            "RABBITMQ_NODENAME": f"bench{self.port}@localhost",
             "RABBITMQ_CONFIG_FILE": str(config.with_suffix("")),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "mnesia"),
             "RABBITMQ_LOG_BASE": str(self.folder),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"),
-            "RABBITMQ_DIST_PORT": str(distribution),
+            "RABBITMQ_DIST_PORT": str(free_port()),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(free_port()),
+            "ERL_EPMD_PORT": str(mapper),
         }

@@ -24,6 +24,8 @@ class System:
     durable: bool = False
     lossy: bool = False
     python: str = str(PEERS / "python")
+    slow: bool = False
+    """It takes seconds to start."""
     missing: Callable[[], str] = lambda: ""
     """Why it cannot be measured here; empty if it can."""
 
@@ -39,10 +41,6 @@ class System:
 
 def _no_redis_backend() -> str:
     return "" if PentadRedisBus.url_setting() else "this version of the bus has no Redis backend"
-
-
-def _no_rabbitmq() -> str:
-    return "" if RabbitMq.binary() else "there is no rabbitmq-server on this machine"
 
 
 SYSTEMS = {
@@ -62,6 +60,6 @@ SYSTEMS = {
         System("nats-jetstream", NatsJetStream, 60_000, durable=True),
         System("redis-streams", Valkey, 150_000, durable=True),
         System("autogen", AutoGen, 8_000, lossy=True),
-        System("rabbitmq", RabbitMq, 15_000, durable=True, missing=_no_rabbitmq),
+        System("rabbitmq", RabbitMq, 15_000, durable=True, slow=True, missing=RabbitMq.missing),
     )
 }
