@@ -32,13 +32,13 @@ class Target:
         return {API_KEY: self.api_key} | {VARIABLES[name]: self.addresses[name] for name in SERVICES}
 
     def config(self) -> ClientConfig:
-        """For `pentad_client`; TLS files come from the environment."""
+        """For `pentad_client`. TLS files come from the environment; the Pentad of this machine has none."""
         from dataclasses import replace
 
         from pentad_client import ClientConfig
 
         return replace(
-            ClientConfig.from_env(),
+            ClientConfig() if self.state else ClientConfig.from_env(),
             api_key=self.api_key,
             bus_address=self.addresses["bus"],
             registry_address=self.addresses["registry"],

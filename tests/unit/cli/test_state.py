@@ -77,6 +77,7 @@ def test_finds_the_running_one(running: StateDir) -> None:
     """Without anything else, it is the Pentad of the state directory, with the key in its file."""
     target = find_target()
     assert (target.addresses, target.api_key, target.state) == (ADDRESSES, "pentad_own", running)
+    assert target.config().llm_address == ADDRESSES["llm"]
 
 
 def test_a_key_alone_is_used_with_the_running_one(running: StateDir, monkeypatch: pytest.MonkeyPatch) -> None:
