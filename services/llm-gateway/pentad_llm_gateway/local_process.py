@@ -128,7 +128,8 @@ class LocalProcess:
                 port = await self._handshake(process, api_key)
         except BaseException as error:
             await _end(process)
-            if isinstance(error, TimeoutError | OSError | ValueError | KeyError):
+            # RuntimeError: uvloop's answer to writing to a process that has already ended.
+            if isinstance(error, TimeoutError | OSError | ValueError | KeyError | RuntimeError):
                 raise self._failed(process, errors) from None
             raise
         self._generation += 1
