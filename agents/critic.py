@@ -10,6 +10,7 @@ from pentad_agents import BaseAgent, Context, Output, Task
 from pentad_agents.material import Document, documents_of, gather
 from pentad_agents.prose.critique import Issue, critique, readability
 from pentad_agents.prose.grounding import Source
+from pentad_agents.prose.sentences import clip
 from pentad_agents.prose.summary import bullets
 from pentad_agents.tables.findings import findings
 from pentad_agents.tables.part import profile_part
@@ -91,7 +92,7 @@ def _of_document(document: Document) -> Subject:
         return name, issues, figures
     lines = [line.removeprefix("- ").rstrip() for line in document.text.splitlines()]
     empty = [line.removesuffix(":") for line in lines if line.endswith(":")]
-    missing = [Issue("empty fields", 5, f"Without a value: {', '.join(empty[:8])}.")] if empty else []
+    missing = [Issue("empty fields", 5, f"Without a value: {clip(', '.join(empty[:8]))}.")] if empty else []
     return name, [*missing, *issues], figures
 
 

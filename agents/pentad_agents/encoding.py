@@ -53,9 +53,10 @@ def sniff(sample: bytes, content_type: str = "", name: str = "", *, complete: bo
     return _declared(content_type) or ("utf-8" if _is_utf8(sample, complete) else "cp1252")
 
 
-def decode(data: bytes, content_type: str = "", name: str = "") -> str:
-    """All of `data` as text. What a codec cannot read becomes U+FFFD. Raises AgentError BINARY_INPUT."""
-    text = data.decode(sniff(data, content_type, name), "replace")
+def decode(data: bytes, content_type: str = "", name: str = "", *, complete: bool = True) -> str:
+    """All of `data` as text; `complete` as of sniff. What a codec cannot read becomes U+FFFD. Raises
+    AgentError BINARY_INPUT."""
+    text = data.decode(sniff(data, content_type, name, complete=complete), "replace")
     return text.removeprefix("\ufeff")
 
 

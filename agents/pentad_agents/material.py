@@ -69,16 +69,21 @@ async def read(part: Part) -> Document:
     with await part.open() as file:
         body = await asyncio.to_thread(file.read, MAX_TEXT + 1)
     cut = len(body) > MAX_TEXT
-    text = decode(body[:MAX_TEXT], part.content_type, part.name).replace("\r\n", "\n").replace("\r", "\n")
+    text = decode(body[:MAX_TEXT], part.content_type, part.name, complete=not cut)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise AgentError("EMPTY_INPUT", f"{part.name or 'the input'} is empty")
-    data = None
-    if not cut and text.lstrip()[:1] in "{[":
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError):
-            data = None
-    return Document(part.name or "input", "\n".join(lines_of(data)) if data is not None else text, data, cut)
+    data, lines = (None, []) if cut else _data(text)
+    return Document(part.name or "input", "\n".join(lines) if data is not None else text, data, cut)
+
+
+def _data(text: str) -> tuple[Any, list[str]]:
+    """The text's JSON, and that as lines; None if it is none, or nested deeper than Python can follow."""
+    try:
+        data = json.loads(text) if text.lstrip()[:1] in ("{", "[") else None
+        return data, lines_of(data)
+    except (ValueError, RecursionError):
+        return None, []
 
 
 async def gather(task: Task) -> Material:

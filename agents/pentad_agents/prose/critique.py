@@ -41,7 +41,7 @@ _SOURCE = re.compile(
 _PLACEHOLDER = re.compile(
     r"\b(TBD|TBC|TODO|FIXME|XXX|lorem ipsum)\b|\?\?\?|\[(…|\.\.\.)\]|<[a-z_ ]+>", re.IGNORECASE
 )
-_COUNTED = re.compile(r"(?<![\d.,-])(\d[\d.,' ]*)\s+([a-z][\w-]+(?:\s+[a-z][\w-]+)?)")
+_COUNTED = re.compile(r"(?<![\d.,-])(\d[\d.,' ]{0,24})\s+([a-z][\w-]+(?:\s+[a-z][\w-]+)?)")
 _ABBREVIATION = re.compile(r"\b[A-Z]{2,6}\b")
 _KNOWN = frozenset(Path(__file__).with_name("abbreviations.txt").read_text("utf-8").split())
 """Abbreviations that need no explanation."""

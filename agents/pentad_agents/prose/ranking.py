@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pentad_agents.prose.sentences import Sentence
 from pentad_agents.prose.words import content_words, numbers
@@ -31,13 +31,22 @@ def summarize(sentences: Sequence[Sentence], count: int, question: str = "") -> 
         for sentence, bag, title in zip(pool, words, titles, strict=True)
     ]
     taken: list[int] = []
-    left = {index for index, score in enumerate(scores) if score > 0}
+    left = {index for index in _first_of_each(words, scores) if scores[index] > 0}
     while left and len(taken) < count:
         best = max(left, key=lambda index: (scores[index] * _novelty(words, taken, index, weights), -index))
         left.discard(best)
-        if not any(words[best] == words[other] for other in taken):
-            taken.append(best)
+        taken.append(best)
     return [pool[index] for index in sorted(taken)]
+
+
+def _first_of_each(words: Sequence[Counter[str]], scores: Sequence[float]) -> Iterable[int]:
+    """Of sentences with the same words the one with the highest score, the first of them."""
+    best: dict[frozenset[tuple[str, int]], int] = {}
+    for index, bag in enumerate(words):
+        other = best.setdefault(frozenset(bag.items()), index)
+        if scores[index] > scores[other]:
+            best[frozenset(bag.items())] = index
+    return best.values()
 
 
 def _weights(words: Sequence[Counter[str]]) -> dict[str, float]:

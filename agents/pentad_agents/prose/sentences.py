@@ -12,9 +12,9 @@ _MAIL_FIELD = re.compile(r"([A-Z][A-Za-z-]{1,20}):\s(.*)$")
 _FENCE = re.compile(r"\s*(```|~~~)")
 _TABLE_ROW = re.compile(r"\s*\|.*\|\s*$")
 _RULE = re.compile(r"\s*([-*_=]\s*){3,}$")
-_MARKUP = re.compile(
-    r"!\[([^\]]{0,400})\]\([^)]{0,2000}\)|\[([^\]]{1,400})\]\([^)]{0,2000}\)|(\*\*|__|`)(?=\S)|(?<=\S)(\*\*|__|`)|"
-    r"(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|<[^>\s][^>]{0,400}>"
+_MARKUP = re.compile(  # each part ends at the latest where it could begin again: linear, whatever the text
+    r"!\[([^\[\]]*)\]\([^)\[]*\)|\[([^\[\]]+)\]\([^)\[]*\)|(\*\*|__|`)(?=\S)|(?<=\S)(\*\*|__|`)|"
+    r"(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|<[^<>\s][^<>]*>"
 )
 _END = re.compile(r"(?<=[.!?…])[\"'\u201d\u2019)\]]*\s+(?=[\"'\u201c\u2018(\[]*[A-ZÄÖÜÀ-Þ0-9])")
 _ABBREVIATION = re.compile(
@@ -57,7 +57,7 @@ def blocks(text: str) -> Iterator[Block]:
     fenced = False
     subject, lines = _mail_head(text.splitlines())
     if subject:
-        yield Block(plain(subject), 1)
+        yield Block(clip(plain(subject)), 1)
     for line in [*lines, ""]:
         heading = None if fenced or len(line) > MAX_SENTENCE else _HEADING.match(line)
         skip = fenced or bool(_FENCE.match(line) or _TABLE_ROW.match(line) or _RULE.match(line))

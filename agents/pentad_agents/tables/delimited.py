@@ -15,6 +15,7 @@ from pentad_agents.tables.values import parse_date, parse_number
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 SAMPLE_LINES = 200
+MAX_NAME = 120  # characters of a column's name
 MAX_FIELD = 1024 * 1024
 MAX_CELL = 60  # characters: above, it is prose with commas rather than a table
 TABLE_NAME = re.compile(r"\.(csv|tsv|tab|psv|dat)$", re.IGNORECASE)
@@ -76,16 +77,16 @@ def _chunks(rows: Iterable[list[str]], names: list[str], notes: list[str]) -> It
 
 
 def unique_names(cells: Sequence[str]) -> list[str]:
-    """Names of columns: none empty, none twice."""
-    names: list[str] = []
+    """Names of columns: none empty, none twice, none longer than MAX_NAME characters (and a number)."""
+    names: dict[str, None] = {}
+    counts: dict[str, int] = {}
     for number, cell in enumerate(cells, 1):
-        base = name = " ".join(cell.split()) or f"column_{number}"
-        count = 1
+        base = name = " ".join(cell.split())[:MAX_NAME] or f"column_{number}"
         while name in names:
-            count += 1
-            name = f"{base}_{count}"
-        names.append(name)
-    return names
+            counts[base] = counts.get(base, 1) + 1
+            name = f"{base}_{counts[base]}"
+        names[name] = None
+    return list(names)
 
 
 def _rows(reader: Iterator[list[str]], what: str) -> Iterator[list[str]]:

@@ -53,7 +53,15 @@ def cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
-    return json.dumps(value, ensure_ascii=False)
+    return _written(value)
+
+
+def _written(value: Any) -> str:
+    """A list or object as JSON, unless it is nested deeper than Python can follow."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deeply)"
 
 
 def _chunks(values: Iterable[Any], notes: list[str]) -> Iterator[Chunk]:
@@ -133,7 +141,7 @@ def _nested(text: TextIO, what: str) -> tuple[str, Iterator[Any]]:
 
 def _dominates(records: list[Any], body: str) -> bool:
     """Whether the document is there for these records: many of them, or most of its text."""
-    return len(records) >= MANY_RECORDS or len(json.dumps(records)) > 0.8 * len(json.dumps(json.loads(body)))
+    return len(records) >= MANY_RECORDS or len(_written(records)) > 0.8 * len(_written(json.loads(body)))
 
 
 def _lists_of(value: Any, path: str) -> Iterator[tuple[str, list[Any]]]:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from pentad_agents import AgentError, Part
 from pentad_agents.encoding import decode
-from pentad_agents.material import Document, kind_of, read
+from pentad_agents.material import MAX_TEXT, Document, kind_of, read
 from pentad_agents.prose.critique import critique, readability
 from pentad_agents.prose.grounding import Source, keep_grounded
 from pentad_agents.prose.points import points
-from pentad_agents.prose.sentences import blocks, sentences, split
+from pentad_agents.prose.sentences import MAX_QUOTE, MAX_SENTENCE, blocks, clip, sentences, split
 from pentad_agents.prose.summary import summarize_document
 from pentad_agents.prose.words import numbers
 
@@ -61,6 +61,44 @@ def test_any_text_can_be_read(text: str) -> None:
     points(sentences(text))
     critique(text)
     readability(text)
+
+
+RECORDS = "id,site,value\n" + "".join(f"{number},north,{number * 3}\n" for number in range(20_000))
+WITHOUT_ENDS = {
+    "records": RECORDS,
+    "one line": "wind and water " * 20_000,
+    "one word": "x" * 300_000,
+    "brackets": "[" * 300_000,
+    "the same line": "INFO the pump of site 3 reports ok\n" * 9_000,
+    "initials": "A. B. C. " * 30_000,
+    "figures": "1 2 3 " * 50_000,
+    "a long subject": f"From: me\nSubject: {'why ' * 50_000}\n\nPlease answer by tomorrow.\n",
+}
+
+
+@pytest.mark.parametrize("kind", WITHOUT_ENDS)
+def test_texts_without_sentences(kind: str) -> None:
+    """Text of any size without the end of a sentence is cut up, and what is quoted of it stays short."""
+    text = WITHOUT_ENDS[kind]
+    assert max(len(sentence.text) for sentence in sentences(text)) <= MAX_SENTENCE
+    summary = summarize_document(Document("x", text))
+    assert summary.sentences and max(map(len, summary.sentences)) <= MAX_QUOTE
+    assert all(len(point.text) < 2 * MAX_QUOTE + 20 for point in points(sentences(text)))
+    assert all(len(issue.markdown()) < 1000 for issue in critique(text))
+
+
+def test_records_are_read_line_by_line() -> None:
+    """Lines through which no sentences run are read one by one, those of a paragraph together."""
+    assert summarize_document(Document("x.md", RECORDS)).total == 20_001
+    wrapped = "It rained all day\nin the north. " * 200
+    assert sentences(wrapped)[1].text == "It rained all day in the north."
+
+
+def test_clip() -> None:
+    """A long text is cut after a whole word, a short one left alone."""
+    assert clip("one two three four", 12) == "one two…"
+    assert clip("one two", 7) == "one two"
+    assert clip("x" * 20, 5) == "xxxx…"
 
 
 def test_summary_is_in_the_text() -> None:
@@ -200,3 +238,15 @@ def test_declared_charset() -> None:
     assert decode("Привет".encode("koi8-r"), "text/plain; charset=koi8-r") == "Привет"
     with pytest.raises(AgentError, match="binary"):
         decode(bytes(range(32)) * 4)
+
+
+async def test_text_that_is_cut_within_a_character() -> None:
+    """Of a text of more than 2 MB the beginning is read in its own encoding, wherever the cut falls."""
+    document = await read(Part("a.txt", "text/plain", b"a" + "ä".encode() * (MAX_TEXT // 2 + 5)))
+    assert document.cut and document.text.startswith("aäää") and "Ã" not in document.text
+
+
+async def test_json_nested_deeply() -> None:
+    """JSON that is nested deeper than it can be followed is read as text."""
+    document = await read(Part("a.json", "application/json", b'{"a":' * 900 + b"1" + b"}" * 900))
+    assert document.data is None and document.text.startswith('{"a"')

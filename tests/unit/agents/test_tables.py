@@ -111,6 +111,19 @@ def test_names_of_columns(cells: list[str]) -> None:
     assert len(names) == len(cells) == len(set(names)) and all(names)
 
 
+def test_many_and_long_names_of_columns() -> None:
+    """Thousands of columns of one name are told apart at once; a name of megabytes is cut."""
+    assert unique_names(["a"] * 20_000)[-1] == "a_20000"
+    assert len(unique_names(["x" * 2_000_000])[0]) <= 120
+
+
+def test_records_nested_deeply() -> None:
+    """A value nested deeper than it can be followed is a value like any other."""
+    deep = "[" * 850 + "]" * 850
+    found = profile(f'[{{"a": {deep}, "b": 1}}, {{"a": 2, "b": 2}}]', "data.json")
+    assert found["rows"] == 2 and [one["name"] for one in found["columns"]] == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
