@@ -33,7 +33,7 @@ def main(source: Path, target: Path) -> None:
     """Draws."""
     found = _by_scenario(json.loads(source.read_text())["rows"])
     speeds = [name for name in found if name != PACED]
-    panels = len(speeds) + (PACED in found)
+    panels = len(speeds) + (PACED in found) + 1
     figure, axes = pyplot.subplots(
         (panels + 1) // 2, 2, figsize=(11, 2.7 * ((panels + 1) // 2)), squeeze=False
     )
@@ -42,6 +42,8 @@ def main(source: Path, target: Path) -> None:
         _speeds(next(spots), name, found[name])
     if PACED in found:
         _latencies(next(spots), found[PACED])
+    pairs = [(name.partition("-")[0], bar) for name in speeds if name.endswith("-1-1") for bar in found[name]]
+    _cost(next(spots), [(f"{label}, {mode}", system, metrics) for mode, (label, system, metrics) in pairs])
     for spot in spots:
         spot.axis("off")
     figure.tight_layout()
@@ -80,6 +82,20 @@ def _latencies(spot: Any, bars: Bars) -> None:
         spot.text(p99, place, f" {p50:.2f} / {p99:.2f}", va="center", fontsize=8)
     _finish(spot, "latency at 1,000 messages a second, ms: p50 / p99", bars)
     spot.set_xscale("log")
+
+
+def _cost(spot: Any, bars: Bars) -> None:
+    bars = sorted(bars, key=lambda bar: -sum(_cpu(bar[2])))
+    for place, (_, system, metrics) in enumerate(bars):
+        broker, clients = _cpu(metrics)
+        spot.barh(place, broker, color=COLOURS.get(system))
+        spot.barh(place, clients, left=broker, color=COLOURS.get(system), alpha=0.35)
+        spot.text(broker + clients, place, f" {broker:.1f} + {clients:.1f}", va="center", fontsize=8)
+    _finish(spot, "CPU a message one to one, µs: broker + clients", bars)
+
+
+def _cpu(metrics: dict[str, dict[str, Any]]) -> tuple[float, float]:
+    return metrics["broker_cpu_per_message"]["median"], metrics["client_cpu_per_message"]["median"]
 
 
 def _finish(spot: Any, title: str, bars: Bars) -> None:
