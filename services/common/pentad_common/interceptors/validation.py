@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import islice
 from typing import Any
 
 from protovalidate import Validator
 
 from pentad_common.errors import InvalidArgument
 from pentad_common.interceptors.chain import Interceptor, Malformed, Rpc
+from pentad_common.interceptors.well_formed import flaws
 
 _MOST_VIOLATIONS = 20
 
@@ -37,6 +39,8 @@ class Validation(Interceptor):
         violations = self._validator.collect_violations(request)
         if violations:
             raise _refusal([_explain(item.proto) for item in violations[:_MOST_VIOLATIONS]])
+        if found := list(islice(flaws(request), _MOST_VIOLATIONS)):
+            raise _refusal(found)
 
 
 def _refusal(violations: list[tuple[str, str]]) -> InvalidArgument:
