@@ -76,7 +76,7 @@ class House:
             self.processes[name] = subprocess.Popen(command, env=env, stdout=log, stderr=log)
 
     def _await_serving(self, name: str, port: int) -> None:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         with grpc.insecure_channel(f"127.0.0.1:{port}", options=IMPATIENT) as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
             while True:
