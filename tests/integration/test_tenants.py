@@ -13,11 +13,11 @@ import pytest
 from sqlalchemy import select
 
 from pentad.bus.v1 import bus_pb2
-from pentad.common.v1 import common_pb2, options_pb2
+from pentad.common.v1 import common_pb2, options_pb2, task_pb2
 from pentad.context.v1 import context_pb2
 from pentad.orchestrator.v1 import orchestrator_pb2 as pb
 from pentad.registry.v1 import registry_pb2
-from pentad_client import Pentad
+from pentad_client import Pentad, PentadError
 from pentad_client.message import new_message
 from pentad_common.call import Role
 from pentad_common.db import ALL_TENANTS, Database
@@ -416,3 +416,36 @@ async def test_a_run_of_each_tenant(home: House) -> None:
         return says(tenant)
 
     assert await asyncio.gather(*map(work, ("red", "blue"))) == ["red", "blue"]
+
+
+async def test_an_agent_answers_with_what_is_not_its(home: House) -> None:
+    """A result may name another tenant's file like one that does not exist: nobody gets to read it. One that
+    holds what cannot be kept fails its step.
+    """
+    rival = new_id()
+    answers: list[task_pb2.TaskResult] = [
+        task_pb2.TaskResult(outputs=[part(MADE_UP)]),
+        task_pb2.TaskResult(error=common_pb2.Error(code=3, reason="ODD", message="a\0b")),
+        task_pb2.TaskResult(handoff="a\0b"),
+    ]
+
+    async def work(_task: task_pb2.Task) -> task_pb2.TaskResult:
+        return answers.pop(0)
+
+    async with (
+        first_tenant(home, new_id()) as (_, names),
+        Pentad(home.config(home.key(rival))) as pentad,
+        agent(home, rival, "thief", work),
+    ):
+        answers.insert(0, task_pb2.TaskResult(outputs=[part(names)]))
+        once = pb.RetryPolicy(max_attempts=1)
+        runs = []
+        for _ in range(len(answers)):
+            run = await pentad.orchestrator.create_run(sequential("thief", retry=once))
+            runs.append(await finished(pentad, run.run_id))
+        for run, artifact in zip(runs, (names.artifact, MADE_UP.artifact), strict=False):
+            assert run.state == pb.STATE_COMPLETED
+            with pytest.raises(PentadError) as caught:
+                await pentad.orchestrator.get_artifact(artifact)
+            assert caught.value.reason == "ARTIFACT_NOT_FOUND"
+        assert [run.error.reason for run in runs[2:]] == ["RESULT_MALFORMED"] * 2

@@ -9,6 +9,7 @@ from pentad.bus.v1 import bus_pb2
 from pentad.common.v1 import common_pb2, task_pb2
 from pentad_common.errors import InvalidArgument
 from pentad_common.ids import new_id
+from pentad_common.well_formed import flaws
 from pentad_orchestrator.core import signals
 from pentad_orchestrator.core.plan import duration
 from pentad_orchestrator.run import AgentRun, StoredRun, timestamp
@@ -132,3 +133,5 @@ def _read(payload: common_pb2.Content, into: Message) -> None:
         raise InvalidArgument(
             "RESULT_MALFORMED", f"the payload ({kind or 'no content type'}) is no {name}: {error}"[:500]
         ) from None
+    for field, flaw in flaws(into):
+        raise InvalidArgument("RESULT_MALFORMED", f"{into.DESCRIPTOR.name}.{field} {flaw}"[:500])

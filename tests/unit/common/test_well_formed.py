@@ -12,7 +12,7 @@ from pentad.common.v1 import common_pb2
 from pentad.orchestrator.v1 import orchestrator_pb2 as pb
 from pentad.registry.v1 import registry_pb2
 from pentad_common.errors import InvalidArgument, to_status
-from pentad_common.interceptors.well_formed import flaws
+from pentad_common.well_formed import flaws
 
 NUL = "a\0b"
 

@@ -10,7 +10,7 @@ from protovalidate import Validator
 
 from pentad_common.errors import InvalidArgument
 from pentad_common.interceptors.chain import Interceptor, Malformed, Rpc
-from pentad_common.interceptors.well_formed import flaws
+from pentad_common.well_formed import flaws
 
 _MOST_VIOLATIONS = 20
 
