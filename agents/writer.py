@@ -99,7 +99,8 @@ class Writer(BaseAgent):
         try:
             material = await gather(task)
         except AgentError as error:
-            why = "; ".join(report.missing) or error.message
+            silent = "the steps before found no text" if task.previous and not task.inputs else error.message
+            why = "; ".join(report.missing) or silent
             raise AgentError("NOTHING_TO_WRITE", f"there is nothing to write a report from: {why}") from error
         report.notes += material.problems
         for document in material.documents:

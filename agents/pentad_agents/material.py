@@ -74,6 +74,8 @@ async def read(part: Part) -> Document:
     if not text.strip():
         raise AgentError("EMPTY_INPUT", f"{part.name or 'the input'} is empty")
     data, lines = (None, []) if cut else _data(text)
+    if data is not None and not lines:
+        raise AgentError("EMPTY_INPUT", f"{part.name or 'the input'} is JSON without a single value")
     return Document(part.name or "input", "\n".join(lines) if data is not None else text, data, cut)
 
 
@@ -99,6 +101,8 @@ async def gather(task: Task) -> Material:
             else:
                 document = await read(part)
                 found.documents.append(document)
+                if document.data is None and not document.cut and part.name.lower().endswith(".json"):
+                    found.problems.append(f"{document.name} is not valid JSON and was read as text")
                 if document.cut:
                     found.problems.append(f"of {document.name} only the first {MAX_TEXT >> 20} MB were read")
         except AgentError as error:

@@ -16,7 +16,9 @@ _MARKUP = re.compile(  # each part ends at the latest where it could begin again
     r"!\[([^\[\]]*)\]\([^)\[]*\)|\[([^\[\]]+)\]\([^)\[]*\)|(\*\*|__|`)(?=\S)|(?<=\S)(\*\*|__|`)|"
     r"(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|<[^<>\s][^<>]*>"
 )
-_END = re.compile(r"(?<=[.!?…])[\"'\u201d\u2019)\]]*\s+(?=[\"'\u201c\u2018(\[]*[A-ZÄÖÜÀ-Þ0-9])")
+_END = re.compile(
+    r"(?<=[.!?…])[\"'\u201d\u2019)\]]*\s+(?=[\"'\u201c\u2018(\[]*(?![a-zß-öø-ÿа-яёα-ω_])\w)|(?<=[\u3002\uff01\uff1f])"
+)
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|ca|no|nr|fig|sec|vol|pp?|ed|mr|mrs|ms|dr|prof|st|inc|ltd|co|dept|"
     r"est|resp|bzw|usw|z\.\s?b|d\.\s?h|u\.\s?a|evtl|ggf|inkl|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)|"

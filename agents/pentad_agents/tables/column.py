@@ -9,7 +9,7 @@ from itertools import islice
 from operator import mul
 from typing import Any
 
-from pentad_agents.tables.values import MISSING, TRUE_FALSE, is_day_first, parse_date, parse_number
+from pentad_agents.tables.values import LARGEST, MISSING, TRUE_FALSE, is_day_first, parse_date, parse_number
 
 MAX_DISTINCT = 10_000
 TOP_VALUES = 5
@@ -68,7 +68,7 @@ class Column:
     def _add_numbers(self, cells: list[str], present: list[str], start: int) -> None:
         try:
             values = list(map(float, present))
-            fine = sum(values) - sum(values) == 0
+            fine = sum(map(abs, values)) <= LARGEST
         except ValueError:
             fine = False
         if not fine:

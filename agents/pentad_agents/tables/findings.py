@@ -60,7 +60,9 @@ def _quality(column: Mapping[str, Any]) -> Iterator[Finding]:
     name = column["name"]
     if invalid := column.get("invalid"):
         shown = ", ".join(repr(example["value"]) for example in invalid["examples"])
-        text = f"{name} holds {many(invalid['count'], 'value')} that is no {_noun(column)}: {shown}."
+        count = invalid["count"]
+        which = f"that is no {_noun(column)}" if count == 1 else f"that are no {_noun(column)}s"
+        text = f"{name} holds {many(count, 'value')} {which}: {shown}."
         yield Finding("invalid values", 70, text)
     if column["type"] == "empty":
         yield Finding("missing values", 50, f"{name} is empty in every row.")

@@ -37,7 +37,7 @@ def figure(value: float) -> str:
     """A number as people write it: no trailing zeros, at most four significant digits after the point."""
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
-    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
+    return f"{value:,.1f}" if 1000 <= abs(value) < 1e15 else f"{value:,.4g}"
 
 
 def many(count: int, noun: str) -> str:

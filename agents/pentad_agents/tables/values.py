@@ -44,17 +44,21 @@ _DATE_SHAPES: Sequence[tuple[re.Pattern[str], Callable[[str], str]]] = (
 _SLASHES = re.compile(r"(\d\d)/(\d\d)/(\d{4})([T ].*)?")
 
 
+LARGEST = 1e70
+"""No measurement, and no identifier that is a number, is larger; squares of squares of it can be added up."""
+
+
 def parse_number(text: str) -> float | None:
     """The number in a cell: plain, with thousands marks or a decimal comma, with a currency or percent sign;
     else None.
 
-    What is not finite is no number.
+    What is not finite or beyond LARGEST is no number.
     """
     try:
         value = float(text)
     except ValueError:
         return _parse_written(text.strip())
-    return value if value - value == 0 and "_" not in text else None
+    return value if abs(value) <= LARGEST and "_" not in text else None
 
 
 def _parse_written(text: str) -> float | None:
@@ -72,7 +76,7 @@ def _parse_written(text: str) -> float | None:
         value = float(bare)
     except ValueError:
         return None
-    return value if value - value == 0 else None
+    return value if abs(value) <= LARGEST else None
 
 
 def parse_date(text: str, day_first: bool = False) -> datetime | None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pentad_agents import AgentError, Part
+from pentad_agents import AgentError, Part, Task
 from pentad_agents.encoding import decode
-from pentad_agents.material import MAX_TEXT, Document, kind_of, read
+from pentad_agents.material import MAX_TEXT, Document, gather, kind_of, read
 from pentad_agents.prose.critique import critique, readability
 from pentad_agents.prose.grounding import Source, keep_grounded
 from pentad_agents.prose.points import points
@@ -33,6 +33,14 @@ def test_sentences() -> None:
         "It rained.",
         "12 people came!",
     ]
+
+
+@pytest.mark.parametrize(
+    "text", ["Это первое. Вот второе!", "שלום עולם. שלום.", "今天天气很好。我们去公园玩。", "Γη μεν. Ουδε."]
+)
+def test_sentences_of_other_scripts(text: str) -> None:
+    """Sentences end in other scripts, too."""
+    assert len(split(text)) == 2
 
 
 def test_blocks() -> None:
@@ -244,6 +252,14 @@ async def test_text_that_is_cut_within_a_character() -> None:
     """Of a text of more than 2 MB the beginning is read in its own encoding, wherever the cut falls."""
     document = await read(Part("a.txt", "text/plain", b"a" + "ä".encode() * (MAX_TEXT // 2 + 5)))
     assert document.cut and document.text.startswith("aäää") and "Ã" not in document.text
+
+
+async def test_json_that_is_broken_or_says_nothing() -> None:
+    """JSON that cannot be parsed is read as text, and that is told; JSON without a value is empty."""
+    material = await gather(Task("what?", inputs=[Part("a.json", "application/json", b'{"a": 1,')]))
+    assert material.problems == ["a.json is not valid JSON and was read as text"]
+    with pytest.raises(AgentError, match="without a single value"):
+        await read(Part("a.json", "application/json", b'{"a": [], "b": {}}'))
 
 
 async def test_json_nested_deeply() -> None:

@@ -117,6 +117,14 @@ def test_many_and_long_names_of_columns() -> None:
     assert len(unique_names(["x" * 2_000_000])[0]) <= 120
 
 
+def test_numbers_beyond_measure() -> None:
+    """Numbers too large to reckon with are told as no numbers; large ones are written short."""
+    found = profile("a\n" + "".join(f"{number}\n" for number in range(30)) + f"1e308\n{'9' * 400}\n1e60\n")
+    assert column(found, "a")["invalid"]["count"] == 2 and column(found, "a")["maximum"] == 1e60
+    json.dumps(found, allow_nan=False)
+    assert "1e+60" in profile_markdown(found) and len(profile_markdown(found)) < 2000
+
+
 def test_records_nested_deeply() -> None:
     """A value nested deeper than it can be followed is a value like any other."""
     deep = "[" * 850 + "]" * 850
