@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -46,14 +47,9 @@ def test_progress_and_result_go_apart(pentad: Cli) -> None:
     done = pentad("run", "look", "--agents", "slow,echo", "-p", "seconds=0.5")
     assert json.loads(done.stdout)["instruction"] == "look"
     assert "\x1b" not in done.stdout + done.stderr
-    for words in (
-        "slow started",
-        "slow: 10% part 2 of 10",
-        "slow completed after",
-        "echo completed",
-        "kept: pentad runs show",
-    ):
+    for words in ("slow started", "slow completed after", "echo completed", "kept: pentad runs show"):
         assert words in done.stderr
+    assert re.search(r"slow: \d0% part \d+ of 10", done.stderr)  # which part: progress is thinned out
 
 
 def test_draws_on_a_terminal(pentad: Cli, terminal: Callable[..., Terminal]) -> None:
