@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pentad.common.v1 import common_pb2
 from pentad.orchestrator.v1 import orchestrator_pb2 as pb
 from pentad.registry.v1 import registry_pb2
-from pentad_client import ClientConfig, Pentad
+from pentad_client import Pentad
 from tests.fixtures.ports import unused_port
 from tests.integration.orchestrator_house import House
 
@@ -132,8 +132,7 @@ async def hosting(house: House, tenant: str, folder: Path, **environment: str) -
         "PENTAD_INSTANCE": "h1",
     }
     env |= {"PENTAD_API_KEY": house.key(tenant, "agent", "*")} | environment
-    config = ClientConfig.from_env(house.addresses() | {"PENTAD_API_KEY": house.key(tenant)})
-    async with Pentad(config) as pentad:
+    async with Pentad(house.config(house.key(tenant))) as pentad:
         host = Host(house, agents, pentad, env)
         try:
             yield host

@@ -53,6 +53,8 @@ class House:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     service_key: str = ""
     journal_url: str = ""
+    tls: dict[str, str] = field(default_factory=dict)
+    """The PENTAD_TLS_* of services and clients."""
 
     def start(self, *names: str, **environment: str) -> None:
         """Starts services at once and waits until they serve."""
@@ -66,7 +68,7 @@ class House:
     def _spawn(self, name: str, environment: dict[str, str]) -> None:
         area, port = name.partition("-")[0], self.ports[name]
         env = {key: value for key, value in os.environ.items() if not key.startswith("PENTAD_")}
-        env |= QUICK | self.addresses() | environment
+        env |= QUICK | self.tls | self.addresses() | environment
         env |= {"PENTAD_PORT": str(port), "PENTAD_DATABASE_URL": self.database_url}
         env |= {"PENTAD_API_KEY": self.service_key, "PENTAD_LOG_FORMAT": "json"}
         env |= {"PENTAD_JOURNAL_URL": self.journal_url or f"sqlite:///{self.folder}/journal.db"}
@@ -77,7 +79,7 @@ class House:
 
     def _await_serving(self, name: str, port: int) -> None:
         until = time.monotonic() + 60
-        with grpc.insecure_channel(f"127.0.0.1:{port}", options=IMPATIENT) as channel:
+        with self._channel(f"127.0.0.1:{port}") as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
             while True:
                 try:
@@ -89,6 +91,13 @@ class House:
                 if self.processes[name].poll() is not None or time.monotonic() > until:
                     raise RuntimeError(f"{name} does not serve:\n{self.log(name)}")
                 time.sleep(0.02)
+
+    def _channel(self, address: str) -> grpc.Channel:
+        if not self.tls:
+            return grpc.insecure_channel(address, options=IMPATIENT)
+        files = (self.tls[f"PENTAD_TLS_{name}"] for name in ("CA", "KEY", "CERT"))
+        credentials = grpc.ssl_channel_credentials(*(Path(file).read_bytes() for file in files))
+        return grpc.secure_channel(address, credentials, options=IMPATIENT)
 
     def log(self, name: str) -> str:
         """The end of a service's log."""
@@ -117,7 +126,9 @@ class House:
     def config(self, key: str, orchestrator: str = "orchestrator") -> ClientConfig:
         """A client's configuration."""
         address = f"127.0.0.1:{self.ports[orchestrator]}"
-        environment = self.addresses() | {"PENTAD_API_KEY": key, "PENTAD_ORCHESTRATOR_ADDRESS": address}
+        environment = (
+            self.tls | self.addresses() | {"PENTAD_API_KEY": key, "PENTAD_ORCHESTRATOR_ADDRESS": address}
+        )
         return ClientConfig.from_env(environment)
 
 
@@ -130,12 +141,17 @@ def _key(session: Any, tenant: str, role: Role, agents: list[str]) -> str:
 
 @contextmanager
 def house(
-    folder: Path, database_url: str, *orchestrators: str, journal_url: str = "", **environment: str
+    folder: Path,
+    database_url: str,
+    *orchestrators: str,
+    journal_url: str = "",
+    tls: dict[str, str] | None = None,
+    **environment: str,
 ) -> Iterator[House]:
     """A bus, a registry and orchestrators (or whatever is named), until the block ends."""
     if not journal_url:
         upgrade(f"sqlite:///{folder}/journal.db")
-    made = House(folder, database_url, journal_url=journal_url)
+    made = House(folder, database_url, journal_url=journal_url, tls=tls or {})
     made.service_key = made.key("default", "service")
     try:
         made.start("bus", "registry", *(orchestrators or ("orchestrator",)), **environment)

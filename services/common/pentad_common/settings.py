@@ -37,6 +37,7 @@ class ServiceSettings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     tls_cert: str | None = None
+    """With `tls_key`: shown to callers, and to siblings that ask for one."""
     tls_key: str | None = None
     tls_client_ca: str | None = None
     """Set: clients must show a certificate of this authority."""

@@ -60,4 +60,7 @@ def client_config(settings: OrchestratorSettings) -> ClientConfig:
         bus_address=settings.bus_address,
         registry_address=settings.registry_address,
         tls_ca=settings.tls_ca or "",
+        # Shown to siblings that ask for one: a service has one certificate for both directions.
+        tls_cert=settings.tls_cert or "",
+        tls_key=settings.tls_key or "",
     )
