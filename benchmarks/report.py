@@ -45,11 +45,11 @@ def row(scenario: str, metric: str, unit: str, samples: Sequence[float], system:
     )
 
 
-def save(name: str, rows: Sequence[Row]) -> Path:
-    """Writes `results/<name>.json`; returns its path."""
+def save(name: str, rows: Sequence[Row], **facts: Any) -> Path:
+    """Writes `results/<name>.json`; returns its path. `facts`: more about what it was measured on."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    document = {"machine": machine(), "rows": [asdict(one) for one in rows]}
+    document = {"machine": machine() | facts, "rows": [asdict(one) for one in rows]}
     path.write_text(json.dumps(document, indent=1) + "\n")
     return path
 

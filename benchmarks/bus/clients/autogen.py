@@ -15,6 +15,7 @@ from autogen_core import (
     try_get_known_serializers_for_type,
 )
 from autogen_ext.runtimes.grpc import GrpcWorkerAgentRuntime
+from opentelemetry.trace import NoOpTracerProvider
 
 from benchmarks.bus.job import EVERYONE, HEADER, PAYLOAD_BYTES, Job, sink
 from benchmarks.bus.tally import Receive
@@ -37,7 +38,7 @@ class _Client:
     def __init__(self, job: Job, number: int) -> None:
         self._job = job
         self._number = number
-        self._runtime = GrpcWorkerAgentRuntime(job.address)
+        self._runtime = GrpcWorkerAgentRuntime(job.address, tracer_provider=NoOpTracerProvider())
 
     async def open(self) -> None:
         """Connects."""
