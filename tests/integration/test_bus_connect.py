@@ -234,6 +234,20 @@ async def test_tenants_do_not_meet(open_bus: OpenBus, tenancy: Tenancy) -> None:
         await other.close()
 
 
+async def test_topics_of_the_services(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """Only a service publishes on `pentad.…`: nobody else cancels a run by saying so. All may listen."""
+    await open_bus()
+    client = await tenancy.client()
+    listener = await client.bus.connect("listener", subscriptions=["pentad.cancel.*"])
+    for publish in (listener.publish, (await tenancy.client("client")).bus.publish):
+        with pytest.raises(PermissionDenied) as caught:
+            await publish(new_message("pentad.cancel", "stop", topic="pentad.cancel.x"))
+        assert caught.value.reason == "TOPIC_RESERVED"
+    service = await (await tenancy.client("service")).bus.connect("pentad.orchestrator")
+    await service.publish(new_message("pentad.cancel", "stop", topic="pentad.cancel.x"))
+    assert texts(await take(listener, 1)) == ["stop"]
+
+
 async def test_the_same_instance_takes_over(open_bus: OpenBus, tenancy: Tenancy) -> None:
     """The first connection ends with a reason and does not come back; the second has what was open."""
     await open_bus()

@@ -18,7 +18,8 @@ from pentad_bus.settlement import OVERFLOW, Settlement
 from pentad_bus.store.journal import DeadRow, MessageRow
 from pentad_bus.tenant import Tenant
 from pentad_bus.topics import check_topic
-from pentad_common.errors import FailedPrecondition, InvalidArgument, ResourceExhausted
+from pentad_common.call import RESERVED_PREFIX
+from pentad_common.errors import FailedPrecondition, InvalidArgument, PermissionDenied, ResourceExhausted
 from pentad_common.ids import new_id
 
 Target = tuple[Inbox, str, bool]
@@ -186,6 +187,7 @@ class Publisher:
 def _subscribers(origin: Origin, message: Message) -> list[Target]:
     """One target for each inbox that the topic reaches, however many of its subscriptions match."""
     topic = check_topic(message.topic)
+    _check_free(topic, origin)
     values: dict[str, Any] | None = None
     found: dict[int, Target] = {}
     subscription: Subscription
@@ -201,6 +203,16 @@ def _subscribers(origin: Origin, message: Message) -> list[Target]:
                 continue
         found[inbox.id] = (inbox, subscription.pattern, subscription.shared)
     return list(found.values())
+
+
+def _check_free(topic: str, origin: Origin) -> None:
+    """Raises PermissionDenied TOPIC_RESERVED for a service's topic: who could publish `pentad.cancel.<run>`
+    could stop work that is not its own.
+    """
+    if topic.startswith(RESERVED_PREFIX) and not origin.name.startswith(RESERVED_PREFIX):
+        raise PermissionDenied(
+            "TOPIC_RESERVED", f"topics that begin with `{RESERVED_PREFIX}` are for services", topic=topic
+        )
 
 
 def _row(
