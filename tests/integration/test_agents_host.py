@@ -173,7 +173,7 @@ async def test_cancel_reaches_a_busy_agent(host: Host, tmp_path: Path) -> None:
     await asyncio.sleep(0.2)
     await host.pentad.orchestrator.cancel_run(waiting.run_id)
     await host.pentad.orchestrator.cancel_run(run.run_id)
-    assert await until(marker.exists) < 2.0
+    assert await until(lambda: marker.exists() and marker.read_text()) < 2.0
     assert marker.read_text() == "True"
     assert await said(host, "it") == "free again"
 
