@@ -10,7 +10,7 @@ from pentad_agents.prose.phrasing import phrase
 from pentad_agents.prose.summary import summarize_document
 from pentad_agents.tables.findings import findings
 from pentad_agents.tables.part import profile_part
-from pentad_agents.tables.rendering import profile_markdown
+from pentad_agents.tables.rendering import many, profile_markdown
 
 
 class Summarizer(BaseAgent):
@@ -30,19 +30,26 @@ class Summarizer(BaseAgent):
             for document in material.documents
         ]
         texts = [summary.markdown() for summary in summaries]
+        overviews: list[str] = []
         facts = [sentence for summary in summaries for sentence in summary.sentences]
         for part in material.tables:
             profile = await profile_part(part, ctx)
             found = [finding.text for finding in findings(profile)[:5]]
             overview = profile_markdown(profile).replace("## Profile of", "###", 1)
             texts.append(overview + "".join(f"\n- {text}" for text in found) + "\n")
-            facts += [f"The table {part.name} has {profile['rows']} rows.", *found]
+            facts += [f"The table {part.name} has {many(profile['rows'], 'row')}.", *found]
+            overviews.append(profile_markdown(profile))
         ctx.progress(0.5, "wording")
         worded = await phrase(ctx, f"Sum this up for someone who asked: {task.instruction}", "\n".join(facts))
         notes = [*material.problems, worded.note] if worded.note else material.problems
         lead = f"{worded.text}\n\n" if worded.text else ""
         markdown = f"## Summary\n\n{lead}" + "\n".join(texts) + "".join(f"\n*{note}*\n" for note in notes)
-        summary = {"summary": facts, "worded_by_model": worded.text, "notes": material.problems}
+        summary = {
+            "summary": facts,
+            "overviews": overviews,
+            "worded_by_model": worded.text,
+            "notes": material.problems,
+        }
         return [Output(summary, "summary"), Output.markdown(markdown, "summary")]
 
     async def _material(self, task: Task) -> Material:

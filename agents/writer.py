@@ -70,12 +70,12 @@ class Writer(BaseAgent):
             texts = [str(finding["text"]) for finding in found["findings"]]
             report.lead += _best_of_each(found["findings"])
             report.add("Findings", bullets(texts[:FINDINGS]) or "Nothing stands out.")
-            for overview in found.get("overviews", ()):
-                report.add("The data", _without_heading(str(overview)))
+            self._take_overviews(report, found)
             report.notes += [str(note) for note in found.get("notes", ())]
         elif found := await json_of(step, "summary"):
             report.lead[:0] = [str(sentence) for sentence in found["summary"][:LEAD]]
             report.add("Summary", bullets([str(sentence) for sentence in found["summary"]]))
+            self._take_overviews(report, found)
             report.notes += [str(note) for note in found.get("notes", ())]
         elif found := await json_of(step, "critique"):
             report.add("To be checked", _issues(found["critique"]))
@@ -85,6 +85,10 @@ class Writer(BaseAgent):
                 report.lead += [finding.text for finding in findings(found)[:LEAD]]
         else:
             await self._take_foreign(report, step)
+
+    def _take_overviews(self, report: Report, found: dict[str, Any]) -> None:
+        for overview in found.get("overviews", ()):
+            report.add("The data", _without_heading(str(overview)))
 
     async def _take_foreign(self, report: Report, step: StepOutput) -> None:
         documents = await documents_of(step)

@@ -89,6 +89,15 @@ async def test_sequence_to_a_report() -> None:
     assert report.startswith("# What is in this?")
 
 
+async def test_report_on_a_table_from_its_summary() -> None:
+    """A table that only the summarizer read is in the report with its columns, even where nothing stands
+    out."""
+    table = "id,site\n" + "".join(f"{number % 7},{'ab'[number % 2]}\n" for number in range(1400))
+    summed = await step("summarizer", {"plain.csv": table.encode()})
+    report = (await step("writer", {}, (summed.as_step("summarizer"),))).markdown
+    assert "1,400 rows" in report and "| site |" in report
+
+
 async def test_report_of_what_failed() -> None:
     """The writer says what is missing, and goes on with the rest."""
     summary = await step("summarizer", example("report.md"))
