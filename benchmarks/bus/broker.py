@@ -9,7 +9,8 @@ from pathlib import Path
 
 from benchmarks.bus.process import ROOT, Process
 
-START_SECONDS = 30.0
+START_SECONDS = 180.0
+"""A bus with a million messages in its journal reads them first."""
 PEERS = ROOT / ".venv-bench" / "bin"
 """The environment of the peers' servers and clients."""
 
