@@ -1,4 +1,4 @@
-"""A whole run on PostgreSQL with row-level security: it completes, and what was said stays where it belongs."""
+"""A whole run on PostgreSQL with row-level security; what was said in it stays where it belongs."""
 
 from __future__ import annotations
 
