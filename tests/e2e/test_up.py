@@ -42,7 +42,9 @@ def test_stays_in_the_foreground_until_a_signal(stopped: Cli) -> None:
     assert "Pentad has stopped" in rest
     assert not any(is_alive(pid) for pid in pids)
     assert not (stopped.state / "up.json").exists()
-    assert (stopped.state / "key").stat().st_mode & 0o777 == 0o600
+    kept = [stopped.state, *stopped.state.rglob("*")]
+    assert stopped.state / "key" in kept
+    assert [path for path in kept if path.stat().st_mode & 0o077] == [], "others may read what is the user's"
 
 
 def test_draws_what_runs_on_a_terminal(stopped: Cli, terminal: Callable[..., Terminal]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -41,6 +42,7 @@ def up(port_base: int, agents_dir: str | None, detach: bool) -> None:
     """
     from pentad_cli.processes import agents_folder
 
+    os.umask(0o077)  # data and logs are the user's alone, even in a state directory that others may enter
     state = current_state_dir()
     state.prepare()
     folder = agents_folder(agents_dir, state)
