@@ -197,7 +197,7 @@ class Worker:
         await delivery.ack()
         with contextlib.suppress(ValueError):
             order = read_payload(delivery.message, task_pb2.TaskCancel)
-            self._around.cancellations.note(order.run_id, order.agent_run_id)
+            self._around.cancellations.note(order.run_id, order.agent_run_id, delivery.message.id)
             for execution in list(self._running.values()):
                 if self._around.cancellations.covers(execution.task):
                     execution.cancel(order.reason)

@@ -175,6 +175,15 @@ def test_cancellations_are_forgotten() -> None:
     assert not known.covers(task_pb2.Task(run_id="r1", agent_run_id="x"))
 
 
+def test_attempts_after_a_cancellation() -> None:
+    """A run that was cancelled and is tried again is at work again: its new attempts are not covered."""
+    known = Cancellations()
+    before, order, after = (f"01a202c4-9289-7343-942f-15eaaed3f6a{number}" for number in "678")
+    known.note("r1", "", order)
+    assert known.covers(task_pb2.Task(run_id="r1", agent_run_id=before))
+    assert not known.covers(task_pb2.Task(run_id="r1", agent_run_id=after))
+
+
 def test_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings come from the environment; what is wrong is named, and secrets are not shown."""
     monkeypatch.setenv("PENTAD_API_KEY", "pentad_x_secret")
