@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pentad_agents.agent import BaseAgent
+from pentad_agents.agent import BaseAgent, on
 from pentad_agents.context import Answer, Context, Log, Message
 from pentad_agents.errors import AgentError
 from pentad_agents.output import Final, Handoff, Output
@@ -23,4 +23,5 @@ __all__ = [
     "Part",
     "StepOutput",
     "Task",
+    "on",
 ]

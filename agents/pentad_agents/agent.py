@@ -4,12 +4,33 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 if TYPE_CHECKING:
     from pentad_agents.context import Context, Message
     from pentad_agents.task import Task
+
+
+MessageHandler = Callable[..., Coroutine[Any, Any, Any]]
+H = TypeVar("H", bound=MessageHandler)
+
+
+def on(*types: str) -> Callable[[H], H]:
+    """Marks a method `async def …(self, message, ctx)` as the one that takes messages of these types.
+
+    As `on_message`, which gets all others: what it returns, unless None, is the answer; if it raises, the
+    message comes again. A subclass may replace it by name, as any method.
+    """
+
+    def mark(method: H) -> H:
+        setattr(method, MARK, (*getattr(method, MARK, ()), *types))
+        return method
+
+    return mark
+
+
+MARK = "__pentad_types__"
 
 
 class BaseAgent:
@@ -44,8 +65,8 @@ class BaseAgent:
         raise NotImplementedError
 
     async def on_message(self, message: Message, ctx: Context) -> Any:
-        """Takes a message that is no task. What it returns, unless None, goes back to the sender as the
-        answer.
+        """Takes a message that is no task and has no method of its own (see `on`). What it returns, unless
+        None, goes back to the sender as the answer.
 
         Agents without it leave such messages to the dead letters.
         """
@@ -53,6 +74,12 @@ class BaseAgent:
 
     async def teardown(self) -> None:
         """Called once after the last task: when the file is changed or removed, or the host stops."""
+
+
+def message_handlers(cls: type[BaseAgent]) -> list[tuple[str, str]]:
+    """(type, name of the method) of each type that a method of the class is marked with by `on`."""
+    marked = ((name, getattr(inspect.getattr_static(cls, name), MARK, ())) for name in dir(cls))
+    return [(type_, name) for name, types in marked for type_ in types]
 
 
 def agent_name(cls: type[BaseAgent], stem: str) -> str:

@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass
 from types import ModuleType
 from typing import Any
 
-from pentad_agents.agent import BaseAgent, agent_description, agent_name
+from pentad_agents.agent import BaseAgent, agent_description, agent_name, message_handlers
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 MAX_WORDS, MAX_WORD, MAX_DESCRIPTION, MAX_SCHEMA = 64, 64, 2048, 65536
 MAX_CONCURRENCY = 1000
+TAKEN = ("pentad.task", "pentad.cancel")
+"""Message types that the host handles itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ def describe(cls: type[BaseAgent], stem: str) -> AgentSpec:
     if isinstance(cls.CAPABILITIES, str):
         raise InvalidAgent(cls, f"CAPABILITIES is one str; write a list: [{cls.CAPABILITIES!r}]")
     _check_execute(cls)
+    _check_handlers(cls)
     name = agent_name(cls, stem)
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise InvalidAgent(
@@ -128,6 +131,25 @@ def _check_execute(cls: type[BaseAgent]) -> None:
             cls,
             f"execute{inspect.signature(method)} must be `async def execute(self, task, ctx)`",
         ) from None
+
+
+def _check_handlers(cls: type[BaseAgent]) -> None:
+    seen: dict[str, str] = {}
+    for type_, name in message_handlers(cls):
+        if not isinstance(type_, str) or not type_ or type_ in TAKEN:
+            raise InvalidAgent(cls, f"@on({type_!r}): {name}() cannot take messages of that type")
+        if type_ in seen:
+            raise InvalidAgent(cls, f"@on({type_!r}) stands at {seen[type_]}() and at {name}()")
+        seen[type_] = name
+        method = getattr(cls, name)
+        try:
+            inspect.signature(method).bind(None, None, None)
+        except TypeError:
+            method = None
+        if not inspect.iscoroutinefunction(method):
+            raise InvalidAgent(
+                cls, f"@on({type_!r}): {name}() must be `async def {name}(self, message, ctx)`"
+            )
 
 
 def _words(cls: type, field: str, value: object) -> tuple[str, ...]:

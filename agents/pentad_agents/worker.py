@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pentad.common.v1 import task_pb2
+from pentad_agents.agent import message_handlers
 from pentad_agents.artifacts import Artifacts
 from pentad_agents.cancellations import Cancellations
 from pentad_agents.context import Context, NoLlm
@@ -313,20 +314,27 @@ class Worker:
         set_envelope(Envelope(run_id=message.run_id or None, agent=self.name, hops=message.hops + 1))
         ctx = self._context(message.run_id, None if self._around.llm_off else self._llm(""))
         try:
-            value = await guarded(self._loaded.agent.on_message(to_message(message), ctx))
+            value = await guarded(self._handler(message.type)(to_message(message), ctx))
             if value is None:
                 await delivery.ack()
             else:
                 await delivery.reply("response", content_of(value))
         except NotImplementedError:
-            reason = f"agent {self.name!r} has no on_message() for a message of type {message.type!r}"
+            reason = f"agent {self.name!r} has no handler for a message of type {message.type!r}"
             await delivery.nack(reason=reason, terminal=True)
         except PentadError as error:
             ctx.log.warning("the answer to a message was refused", error=error.message)
             await delivery.nack(reason=error.message)
         except Exception as error:
-            ctx.log.exception("on_message() failed")
+            ctx.log.exception("a message could not be handled", type=message.type)
             await delivery.nack(reason=to_error(error).message)
+
+    def _handler(self, type: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+        """The agent's method for a message of that type: one marked with `on`, or `on_message`."""
+        agent = self._loaded.agent
+        name = dict(message_handlers(agent.__class__)).get(type, "on_message")
+        handler: Callable[..., Coroutine[Any, Any, Any]] = getattr(agent, name)
+        return handler
 
     def _send_progress(self, execution: Execution, progress: task_pb2.TaskProgress) -> None:
         if self._inbox and self._inbox.connected:

@@ -16,6 +16,7 @@ from pentad_cli.units import iso_time, size
 
 HEADINGS = ("time", "type", "from", "to", "run", "what")
 DEAD_HEADINGS = ("id", "time", "inbox", "reason", "attempts", "type", "what")
+ATTEMPT_HEADINGS = ("attempt", "time", "instance", "outcome", "detail")
 _KNOWN: dict[str, type[Message]] = {
     kind.DESCRIPTOR.full_name: kind
     for kind in (task_pb2.Task, task_pb2.TaskResult, task_pb2.TaskProgress, task_pb2.TaskCancel)
@@ -58,6 +59,7 @@ def dead_letter_document(letter: bus_pb2.DeadLetter) -> dict[str, Any]:
         "detail": letter.detail,
         "attempts": letter.attempts,
         "time": iso_time(moment(letter, "dead_time")),
+        "history": [_attempt_document(one) for one in letter.history],
         "message": message_document(letter.message),
     }
 
@@ -69,6 +71,23 @@ def dead_letter_row(letter: bus_pb2.DeadLetter) -> list[Any]:
     reason = letter.reason + (f": {letter.detail}" if letter.detail else "")
     what = gist(letter.message)
     return [letter.dead_letter_id, when, letter.recipient, reason, letter.attempts, letter.message.type, what]
+
+
+def attempt_row(attempt: bus_pb2.DeliveryAttempt) -> list[Any]:
+    """A delivery that failed under ATTEMPT_HEADINGS."""
+    time = moment(attempt, "end_time")
+    when = time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if time else ""
+    return [attempt.attempt, when, attempt.instance, attempt.outcome, attempt.detail]
+
+
+def _attempt_document(attempt: bus_pb2.DeliveryAttempt) -> dict[str, Any]:
+    return {
+        "attempt": attempt.attempt,
+        "instance": attempt.instance,
+        "time": iso_time(moment(attempt, "end_time")),
+        "outcome": attempt.outcome,
+        "detail": attempt.detail,
+    }
 
 
 def destination(message: bus_pb2.Message) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pentad.bus.v1.bus_pb2 import Message
+from pentad_bus.policy import Policy
 from pentad_bus.store.journal import Changes, DeadRow, HistoryFilter, InboxRow, MessageRow
 from pentad_bus.store.sql import SqlJournal
 from pentad_common.errors import StartupError
@@ -15,6 +16,7 @@ from pentad_common.errors import StartupError
 TENANT, OTHER = "tenant-one", "tenant-two"
 START = 1_700_000_000.0
 ALL = HistoryFilter()
+FAILED = [(1, "b/one", START, "NACKED", "no"), (2, "b/two", START + 1, "CONNECTION_LOST", "")]
 
 
 @pytest.fixture
@@ -72,16 +74,17 @@ def test_an_empty_journal_recovers_nothing(journal: SqlJournal) -> None:
 
 def test_what_waits_is_recovered_as_it_was(journal: SqlJournal) -> None:
     """Inboxes with their subscriptions; entries in order, with attempts and due times; settled ones not."""
-    inbox = InboxRow(7, TENANT, "b", [("orders.*", 'type == "x"')])
+    inbox = InboxRow(7, TENANT, "b", [("orders.*", 'type == "x"')], Policy(5, 0, "drop_oldest"))
     changes = messages(1, 2, 3, 4, inbox=7)
     changes.inboxes.append(inbox)
     changes.entries[2] = (3, 7, TENANT, "orders.*", START + 60.5)
     journal.write(changes)
-    journal.write(Changes(settled=[(1, 7), (99, 7)], retried=[(2, START + 30.25, 4, 7)]))
+    journal.write(Changes(settled=[(1, 7), (99, 7)], retried=[(2, START + 30.25, 4, 7, FAILED)]))
     found = journal.recover(START + 3)
     assert found.inboxes == [inbox]
     seen = [(row.seq, row.inbox_id, row.subscription, row.attempts, row.due) for row in found.waiting]
     assert seen == [(2, 7, "", 0, 0.0), (3, 7, "orders.*", 0, START + 60.5), (4, 7, "", 2, START + 30.25)]
+    assert [row.history for row in found.waiting] == [[], [], FAILED]
     first = found.waiting[0]
     assert (first.message_id, first.create_time, first.body) == ("m2", START + 2, body("m2"))
     assert found.recent == [(TENANT, "m3"), (TENANT, "m4")]
@@ -165,13 +168,13 @@ def test_pages_and_tails(journal: SqlJournal) -> None:
 def test_sweeping_by_age_and_number(journal: SqlJournal) -> None:
     """The oldest go, in small steps, but never what is still needed, nor the newest of all."""
     journal.write(messages(*range(1, 21)))
-    assert journal.sweep(before=START + 6, keep=1000, floor=100, most=3) == 3
-    assert journal.sweep(before=START + 6, keep=1000, floor=100, most=3) == 2
-    assert journal.sweep(before=START + 6, keep=1000, floor=100, most=3) == 0
+    assert journal.sweep(before=START + 6, keep=1000, floor=100, most=3)[0] == 3
+    assert journal.sweep(before=START + 6, keep=1000, floor=100, most=3)[0] == 2
+    assert journal.sweep(before=START + 6, keep=1000, floor=100, most=3)[0] == 0
     assert journal.oldest_seq() == 6
-    assert journal.sweep(before=START, keep=10, floor=9, most=100) == 3
+    assert journal.sweep(before=START, keep=10, floor=9, most=100)[0] == 3
     assert journal.oldest_seq() == 9
-    assert journal.sweep(before=START + 1000, keep=0, floor=100, most=100) == 11
+    assert journal.sweep(before=START + 1000, keep=0, floor=100, most=100)[0] == 11
     assert seqs(journal) == [20]
 
 
@@ -199,3 +202,41 @@ def test_one_process_at_a_time(journal: SqlJournal, database_url: str) -> None:
     journal.close()
     second.open()
     second.close()
+
+
+def test_the_history_is_kept_within_its_size(journal: SqlJournal) -> None:
+    """The oldest go until enough bytes are free, and no more; what is needed and the newest stay."""
+    journal.write(messages(*range(1, 11)))
+    size = len(body("m1"))
+    assert journal.history_size() == 9 * size + len(body("m10"))
+    assert journal.sweep(before=START, keep=100, floor=100, most=100, excess=2 * size + 1) == (3, 3 * size)
+    assert seqs(journal)[-1] == 4
+    assert journal.sweep(before=START, keep=100, floor=5, most=100, excess=10**9) == (1, size)
+    assert journal.sweep(before=START, keep=100, floor=100, most=100, excess=10**9)[0] == 5
+    assert seqs(journal) == [10]
+
+
+def test_dead_letters_are_purged_and_swept(journal: SqlJournal) -> None:
+    """By id, by inbox, all of a tenant; the oldest by age and by number."""
+    letters = [dead(f"d{n}", "b" if n < 8 else "c", START + n) for n in range(10)]
+    journal.write(Changes(dead=letters))
+    assert journal.purge(OTHER, ["d0"], "") == 0
+    assert journal.purge(TENANT, ["d0", "unknown"], "") == 1
+    assert journal.purge(TENANT, [], "c") == 2
+    assert journal.sweep_dead(START + 3, 100, 100) == 2
+    assert journal.sweep_dead(START, 3, 100) == 2
+    assert [row.id for row in journal.dead_letters(TENANT, "", before=None, limit=9)] == ["d7", "d6", "d5"]
+    assert journal.purge(TENANT, [], "") == 3
+    assert journal.sweep_dead(START + 100, 0, 100) == 0
+
+
+def test_a_dead_letter_keeps_its_history(journal: SqlJournal) -> None:
+    """Each delivery that failed, as it was written down."""
+    journal.write(Changes(dead=[dead("d")._replace(history=FAILED)]))
+    assert journal.dead_by_id(TENANT, ["d"])[0].history == FAILED
+
+
+def test_a_check_leaves_nothing_behind(journal: SqlJournal) -> None:
+    """It writes and takes back."""
+    journal.check()
+    assert journal.recover(0).waiting == []

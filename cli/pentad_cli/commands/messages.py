@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -26,12 +27,34 @@ pentad messages dead
 """
 
 
+DEAD_EXAMPLES = """
+pentad messages dead
+pentad messages dead 0199c2a4-…              one of them, with its attempts
+pentad messages dead --agent writer --json
+"""
+REDRIVE_EXAMPLES = """
+pentad messages redrive 0199c2a4-…
+pentad messages redrive --agent writer
+"""
+PURGE_EXAMPLES = """
+pentad messages purge 0199c2a4-…
+pentad messages purge --all
+"""
+REPLAY_EXAMPLES = """
+pentad messages replay writer --run last
+pentad messages replay auditor --type order --since 2026-01-31T08:00:00
+"""
+_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
+
+
 class Wanted(NamedTuple):
     """Which messages; empty fields match all."""
 
     run_id: str
     agent: str
     type: str
+    start: datetime | None = None
+    end: datetime | None = None
 
 
 @group(
@@ -78,14 +101,19 @@ def messages(
         show_table(HEADINGS, [message_row(record.message) for record in reversed(found)], "no messages")
 
 
-@messages.command("dead", examples="pentad messages dead\npentad messages dead --agent writer --json")
+@messages.command("dead", examples=DEAD_EXAMPLES)
+@click.argument("dead_letter_id", required=False, default="", metavar="[ID]")
 @click.option("--agent", default="", metavar="NAME", shell_complete=agent_names, help="Of this inbox only.")
 @limit_option(50)
-@json_option("One JSON array, newest first.")
-def dead(agent: str, limit: int, as_json: bool) -> None:
-    """List messages that were given up on, with the reason."""
+@json_option("One JSON array, newest first; of one dead letter, one object.")
+def dead(dead_letter_id: str, agent: str, limit: int, as_json: bool) -> None:
+    """List messages that were given up on, with the reason; with an ID, one and what became of each attempt."""
     from pentad_cli.message_document import DEAD_HEADINGS, dead_letter_document, dead_letter_row
     from pentad_cli.table import show_json, show_table
+
+    if dead_letter_id:
+        _show_dead(dead_letter_id, as_json)
+        return
 
     async def read(pentad: Pentad) -> list[bus_pb2.DeadLetter]:
         found: list[bus_pb2.DeadLetter] = []
@@ -106,17 +134,83 @@ def dead(agent: str, limit: int, as_json: bool) -> None:
         show_table(DEAD_HEADINGS, [dead_letter_row(letter) for letter in found], "no dead letters")
 
 
-@messages.command(
-    "redrive", examples="pentad messages redrive 0199c2a4-…\npentad messages redrive --agent writer"
-)
+def _show_dead(dead_letter_id: str, as_json: bool) -> None:
+    from pentad_cli.message_document import (
+        ATTEMPT_HEADINGS,
+        DEAD_HEADINGS,
+        attempt_row,
+        dead_letter_document,
+        dead_letter_row,
+    )
+    from pentad_cli.table import show_json, show_table
+
+    letter = with_pentad(lambda pentad: pentad.bus.get_dead_letter(dead_letter_id))
+    if as_json:
+        show_json(dead_letter_document(letter))
+        return
+    show_table(DEAD_HEADINGS, [dead_letter_row(letter)], "")
+    show_table(ATTEMPT_HEADINGS, [attempt_row(one) for one in letter.history], "it was never delivered")
+
+
+@messages.command("redrive", examples=REDRIVE_EXAMPLES)
 @click.argument("dead_letter_ids", nargs=-1, metavar="[ID]...")
 @click.option("--agent", default="", metavar="NAME", shell_complete=agent_names, help="All of this inbox.")
-def redrive(dead_letter_ids: tuple[str, ...], agent: str) -> None:
+@click.option("--all", "everything", is_flag=True, help="All there are.")
+def redrive(dead_letter_ids: tuple[str, ...], agent: str, everything: bool) -> None:
     """Put dead letters back into the inbox they came from."""
-    if bool(dead_letter_ids) == bool(agent):
-        raise UsageProblem("name either dead letters or an --agent", "`pentad messages dead` lists them.")
-    count = with_pentad(lambda pentad: pentad.bus.redrive(dead_letter_ids, recipient=agent))
+    _check_choice(dead_letter_ids, agent, everything)
+    count = with_pentad(lambda pentad: pentad.bus.redrive(dead_letter_ids, recipient=agent, all=everything))
     print(f"{count} put back")
+
+
+@messages.command("purge", examples=PURGE_EXAMPLES)
+@click.argument("dead_letter_ids", nargs=-1, metavar="[ID]...")
+@click.option("--agent", default="", metavar="NAME", shell_complete=agent_names, help="All of this inbox.")
+@click.option("--all", "everything", is_flag=True, help="All there are.")
+def purge(dead_letter_ids: tuple[str, ...], agent: str, everything: bool) -> None:
+    """Remove dead letters for good; the history keeps the messages."""
+    _check_choice(dead_letter_ids, agent, everything)
+    count = with_pentad(lambda pentad: pentad.bus.purge(dead_letter_ids, recipient=agent, all=everything))
+    print(f"{count} removed")
+
+
+def _check_choice(dead_letter_ids: tuple[str, ...], agent: str, everything: bool) -> None:
+    if bool(dead_letter_ids) + bool(agent) + everything != 1:
+        raise UsageProblem(
+            "name either dead letters, an --agent or --all", "`pentad messages dead` lists them."
+        )
+
+
+@messages.command("replay", examples=REPLAY_EXAMPLES)
+@click.argument("inbox", shell_complete=agent_names)
+@click.option(
+    "--run", "run_id", default="", metavar="RUN", shell_complete=run_ids, help="Messages of this run only."
+)
+@click.option("--agent", default="", metavar="NAME", shell_complete=agent_names, help="To or from it only.")
+@click.option("--type", "kind", default="", metavar="TYPE", help="Of this type only.")
+@click.option("--since", type=_TIME, default=None, help="Taken at or after this time, in UTC.")
+@click.option("--until", type=_TIME, default=None, help="Taken before this time, in UTC.")
+def replay(
+    inbox: str, run_id: str, agent: str, kind: str, since: datetime | None, until: datetime | None
+) -> None:
+    """Put messages of the history once more into an agent's INBOX, oldest first."""
+    wanted = Wanted(run_id, agent, kind, _utc(since), _utc(until))
+
+    async def put(pentad: Pentad) -> int:
+        chosen, count, after = await _filter(pentad, wanted), 0, ""
+        if not chosen.HasField("end_time"):
+            chosen.end_time.FromDatetime(datetime.now(UTC))
+        while True:
+            answer = await pentad.bus.replay(inbox, chosen, after=after)
+            count, after = count + answer.replayed, answer.next_cursor
+            if not after:
+                return count
+
+    print(f"{with_pentad(put)} replayed")
+
+
+def _utc(time: datetime | None) -> datetime | None:
+    return time.replace(tzinfo=UTC) if time else None
 
 
 @messages.command("queues", examples="pentad messages queues\npentad messages queues --json")
@@ -164,7 +258,9 @@ async def _filter(pentad: Pentad, wanted: Wanted) -> bus_pb2.MessageFilter:
     from pentad_client.bus import message_filter
 
     run_id = (await find_run(pentad, wanted.run_id)).run_id if wanted.run_id else ""
-    return message_filter(run_id=run_id, agent=wanted.agent, type=wanted.type)
+    return message_filter(
+        run_id=run_id, agent=wanted.agent, type=wanted.type, start=wanted.start, end=wanted.end
+    )
 
 
 def _page_size(limit: int, had: int) -> int:
@@ -182,4 +278,5 @@ def _queue(stats: bus_pb2.QueueStats) -> dict[str, Any]:
         "consumers": stats.consumers,
         "dead_letters": stats.dead_letters,
         "dropped": stats.dropped,
+        "most": stats.max_messages,
     }

@@ -17,13 +17,14 @@ from pentad_client.delivery import Delivery
 from pentad_client.envelope import enveloped
 from pentad_client.message import MessageType, complete, new_message
 from pentad_client.resume import resumed
-from pentad_client.subscription import Subscription
+from pentad_client.subscription import QueuePolicy, Subscription
 
 __all__ = [
     "BusClient",
     "Connection",
     "Delivery",
     "MessageType",
+    "QueuePolicy",
     "Subscription",
     "message_filter",
     "new_message",
@@ -53,16 +54,20 @@ class BusClient:
         credit_bytes: int = 0,
         timeout: float | None = None,  # noqa: ASYNC109 - callers think of it as part of the request
         keep_trying: bool = False,
+        queue: QueuePolicy | None = None,
     ) -> Connection:
         """An open connection, as `agent` or, without one, as the holder of the key. Close it when done.
 
         `credit`: deliveries that may be open at a time. A subscription given as text takes all of that
         pattern for the agent. `timeout`: seconds to wait for the first welcome; None tries for ever.
         `keep_trying`: go on trying after errors that seem lasting, such as a key that is not valid, as well.
+        `queue`: how much the inbox holds from now on.
         """
         wanted = [Subscription(item) if isinstance(item, str) else item for item in subscriptions]
         hello = pb.Hello(agent=agent, instance=instance or "", take_inbox=take_inbox)
         hello.credit.messages, hello.credit.bytes = credit, credit_bytes
+        if queue is not None:
+            hello.queue.CopyFrom(queue.to_proto())
         connection = Connection(self._open_stream, hello, wanted, keep_trying=keep_trying)
         self._connections.add(connection)
         # The connection outlives the call or task that opens it, and so must not end at its deadline.
@@ -120,9 +125,45 @@ class BusClient:
         response: pb.ListDeadLettersResponse = await self._stub.ListDeadLetters(request)
         return response
 
-    async def redrive(self, dead_letter_ids: Sequence[str] = (), *, recipient: str = "") -> int:
-        """Puts dead letters back: these, or all of `recipient`. How many."""
-        request = pb.RedriveDeadLettersRequest(dead_letter_ids=dead_letter_ids, recipient=recipient)
+    async def replay(
+        self,
+        recipient: str,
+        filter: pb.MessageFilter | None = None,
+        *,
+        max_messages: int = 0,
+        after: str = "",
+    ) -> pb.ReplayMessagesResponse:
+        """Puts messages of the history once more into an inbox, oldest first: one call, at most
+        `max_messages` (0: 10,000).
+
+        Raises ResourceExhausted QUEUE_FULL when none fits; `next_cursor` in the answer says where to go on.
+        """
+        request = pb.ReplayMessagesRequest(
+            recipient=recipient, filter=filter, max_messages=max_messages, after=after
+        )
+        response: pb.ReplayMessagesResponse = await self._stub.ReplayMessages(request)
+        return response
+
+    async def get_dead_letter(self, dead_letter_id: str) -> pb.DeadLetter:
+        """One dead letter with the history of its attempts. Raises NotFound DEAD_LETTER_NOT_FOUND."""
+        response: pb.GetDeadLetterResponse = await self._stub.GetDeadLetter(
+            pb.GetDeadLetterRequest(dead_letter_id=dead_letter_id)
+        )
+        return response.dead_letter
+
+    async def purge(
+        self, dead_letter_ids: Sequence[str] = (), *, recipient: str = "", all: bool = False
+    ) -> int:
+        """Removes dead letters for good: these, all of `recipient`, or all. How many."""
+        request = pb.PurgeDeadLettersRequest(dead_letter_ids=dead_letter_ids, recipient=recipient, all=all)
+        response: pb.PurgeDeadLettersResponse = await self._stub.PurgeDeadLetters(request)
+        return response.purged
+
+    async def redrive(
+        self, dead_letter_ids: Sequence[str] = (), *, recipient: str = "", all: bool = False
+    ) -> int:
+        """Puts dead letters back: these, all of `recipient`, or all. How many; what has no room stays."""
+        request = pb.RedriveDeadLettersRequest(dead_letter_ids=dead_letter_ids, recipient=recipient, all=all)
         response: pb.RedriveDeadLettersResponse = await self._stub.RedriveDeadLetters(request)
         return response.redriven
 

@@ -7,13 +7,14 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 
 from pentad.bus.v1 import bus_pb2 as pb
 from pentad_client.channel import Stream
 from pentad_client.delivery import Delivery
 from pentad_client.errors import Code, DeadlineExceeded, PentadError, Unavailable, from_proto
+from pentad_client.handlers import H, Handlers
 from pentad_client.link import Link
 from pentad_client.message import complete, new_message_id
 from pentad_client.publication import Publication
@@ -78,6 +79,7 @@ class Connection:
         self._moved = asyncio.Event()
         self._answers: dict[tuple[str, int], list[asyncio.Future[bool]]] = {}
         self._replies = Replies()
+        self._handlers = Handlers(lambda: self.ack_wait)
         self._closing = False
         self._error: PentadError | None = None
         self._last_failure: PentadError | None = None
@@ -226,6 +228,7 @@ class Connection:
             publication.refuse(self._error)
         self.waiting.clear()
         self._replies.fail(self._error)
+        self._handlers.cancel()
         self._news.set()
         self.moved()
 
@@ -315,6 +318,23 @@ class Connection:
             await self._news.wait()
         return self._deliveries.popleft()
 
+    def on(self, type: str) -> Callable[[H], H]:
+        """Registers a handler of a message type (`*`: of all that have none), as a decorator.
+
+        What it returns, unless None, goes back to the sender as the answer; then the delivery is acked, if it
+        was not settled by the handler itself. If it raises, the delivery is given back with the reason. While
+        it works the delivery is kept. Such messages do not come to the iteration.
+        Raises ValueError if the type has one.
+        """
+
+        def register(handler: H) -> H:
+            self._handlers.add(type, handler)
+            waiting, self._deliveries = self._deliveries, deque()
+            self.arrived(waiting)
+            return handler
+
+        return register
+
     def set_credit(self, messages: int, size: int = 0) -> None:
         """How many deliveries, and bytes of them (0: no bound), may be open at a time."""
         self._hello.credit.CopyFrom(pb.Credit(messages=messages, bytes=size))
@@ -365,12 +385,12 @@ class Connection:
         credit, self._credit = self._credit, None
         return credit
 
-    def arrived(self, deliveries: Sequence[Delivery]) -> None:
-        """Deliveries came: answers go to who waits for them, all else to the iteration."""
+    def arrived(self, deliveries: Iterable[Delivery]) -> None:
+        """Deliveries came: answers go to who waits for them, then to handlers, all else to the iteration."""
         for delivery in deliveries:
             if self._replies.take(delivery.message):
                 delivery.link.ack(delivery.tag)
-            else:
+            elif not self._handlers.take(delivery):
                 self._deliveries.append(delivery)
         self._news.set()
 

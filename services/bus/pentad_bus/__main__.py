@@ -6,6 +6,7 @@ import gc
 import sys
 
 from pentad_bus.bus import Bus
+from pentad_bus.message_types import MessageTypes
 from pentad_bus.metrics import BusCollector
 from pentad_bus.servicer import BusServicer, register
 from pentad_bus.settings import BusSettings
@@ -26,12 +27,14 @@ async def main() -> None:
     bus = Bus(
         journal,
         settings.limits(),
-        keep_messages=settings.bus_history_max_messages,
-        sweep_every=settings.bus_sweep_seconds,
+        settings.retention(),
+        settings.bus_sweep_seconds,
+        MessageTypes.installed(),
     )
     BusCollector(bus).register()
     server = Server(settings, "bus", database)
     server.add(register, BusServicer(bus), hand_checked=["Connect"])
+    bus.ledger.on_health = server.report_health
     await bus.start()
     try:
         await server.run(on_drain=lambda: bus.drain(settings.drain_seconds * 0.8))

@@ -15,6 +15,9 @@ from pentad.bus.v1.bus_pb2 import Message
 from pentad_common.errors import InvalidArgument
 from pentad_common.interceptors.validation import path_text
 
+MOST_HEADER_BYTES = 64 * 1024
+"""Filters look at headers, message by message: what is large belongs into the payload."""
+
 _parse = Message.FromString
 
 
@@ -54,8 +57,18 @@ def check_message(message: Message, body: bytes) -> None:
         or len(message.payload.content_type) > 255
     ):
         raise _first_violation(message)
+    if len(body) > MOST_HEADER_BYTES and message.headers:
+        _check_headers(message)
     if b"\0" in body and "\0" in f"{message.id}{message.type}{message.run_id}{message.correlation_id}":
         raise _invalid("message", "texts must not contain the character NUL")
+
+
+def _check_headers(message: Message) -> None:
+    size = sum(len(name) + len(value) for name, value in message.headers.items())
+    if size > MOST_HEADER_BYTES:
+        raise _invalid(
+            "message.headers", f"have {size} characters together, and {MOST_HEADER_BYTES} are the most"
+        )
 
 
 def _first_violation(message: Message) -> InvalidArgument:

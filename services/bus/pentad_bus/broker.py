@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
+from pentad.bus.v1.bus_pb2 import Message
 from pentad_bus.clock import Clock, SystemClock
 from pentad_bus.counters import Counters
 from pentad_bus.directory import Directory
@@ -19,15 +20,19 @@ from pentad_bus.entry import Entry
 from pentad_bus.inbox import Inbox, Subscription
 from pentad_bus.ledger import Commit, Done, Ledger, nothing
 from pentad_bus.limits import Limits
+from pentad_bus.message_types import MessageTypes
+from pentad_bus.policy import Policy
 from pentad_bus.publisher import Origin, Publisher, stamp
 from pentad_bus.session import Session
 from pentad_bus.settlement import Settlement
-from pentad_bus.store.journal import DeadRow, Recovered, WaitingRow
+from pentad_bus.store.journal import DeadRow, HistoryRow, Recovered, WaitingRow
 from pentad_bus.tenant import Tenant
 from pentad_bus.topics import check_pattern
 from pentad_common.errors import Aborted, FailedPrecondition, InvalidArgument, PentadError, Unavailable
 from pentad_common.ids import new_id
 
+REPLAYED = "pentad-replayed"
+"""The header of a replayed message: when it was first taken."""
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -60,12 +65,13 @@ class Broker:
         ledger: Ledger,
         clock: Clock | None = None,
         counters: Counters | None = None,
+        types: MessageTypes | None = None,
     ) -> None:
         self.limits = limits
         self.clock = clock or SystemClock()
         self.counters = counters or Counters()
         self.settlement = Settlement(limits, ledger, self.clock, self.counters)
-        self.publisher = Publisher(self.settlement)
+        self.publisher = Publisher(self.settlement, types=types)
         self.directory = Directory(self.settlement, ledger)
         self.stored_seq = 0
         """Everything up to here is stored, or never will be."""
@@ -101,6 +107,7 @@ class Broker:
         take_inbox: bool,
         wishes: Iterable[Wish],
         wake: Callable[[], None],
+        policy: Policy | None = None,
     ) -> Session:
         """A connection without credit; that of the same instance, if there is one, ends.
 
@@ -125,6 +132,8 @@ class Broker:
         tenant.sessions[caller.name, instance] = session
         if take_inbox and caller.is_agent:
             session.inboxes.append(self.directory.inbox(tenant, caller.name))
+        if policy is not None:
+            self.directory.keep_to(session.inboxes[-1], policy)
         for inbox in session.inboxes:
             inbox.consumers.append(session)
         for wish in wishes:
@@ -246,16 +255,37 @@ class Broker:
         self._submit(commit, origin.tenant, done, at_once=True)
         return message_id, not message_id
 
-    def redrive(self, letters: Iterable[tuple[DeadRow, Inbox]]) -> None:
-        """Puts dead letters back into inboxes, as new messages of the same id that were never delivered."""
+    def redrive(self, tenant: Tenant, letters: Iterable[tuple[DeadRow, Inbox]]) -> int:
+        """Puts dead letters back into inboxes, as new messages of the same id that were never delivered.
+
+        How many: those whose inbox has no room stay.
+        """
         now = self.clock.wall()
         commit = Commit()
-        tenant: Tenant | None = None
         for letter, inbox in letters:
-            tenant = self.directory.tenant(letter.tenant_id)
-            self.publisher.readmit(commit, letter, inbox, now)
-        if tenant is not None:
+            if self.publisher.readmit(commit, letter.body, inbox, now):
+                commit.changes.redriven.append(letter.id)
+        if commit.fresh:
             self._submit(commit, tenant, nothing, at_once=False)
+        return len(commit.fresh)
+
+    def replay(self, tenant: Tenant, inbox: Inbox, rows: Iterable[HistoryRow]) -> tuple[int, int]:
+        """Puts old messages into an inbox until it is full: how many, and the seq of the last row that was
+        dealt with.
+        """
+        now = self.clock.wall()
+        commit = Commit()
+        last = 0
+        for row in rows:
+            message = Message.FromString(row.body)
+            if REPLAYED not in message.headers:
+                mark = {REPLAYED: message.create_time.ToJsonString()}
+                if not self.publisher.readmit(commit, row.body, inbox, now, mark):
+                    break
+            last = row.seq
+        if commit.fresh:
+            self._submit(commit, tenant, nothing, at_once=False)
+        return len(commit.fresh), last
 
     def _submit(self, commit: Commit, tenant: Tenant, done: Done, *, at_once: bool) -> None:
         last_seq = self.publisher.last_seq
@@ -293,6 +323,7 @@ class Broker:
 
     def _withdraw(self, commit: Commit, tenant: Tenant) -> None:
         tenant.dedup.forget(commit.ids)
+        self.counters.stored_bytes -= sum(len(row[-1]) for row in commit.changes.messages)
         for entry in commit.fresh:
             entry.inbox.release(len(entry.body))
 
@@ -335,12 +366,12 @@ class Broker:
             session.wake()
 
 
-_NOWHERE = Inbox(0, "", "")
+_NOWHERE = Inbox(0, "", "", Limits())
 
 
 def _gone(waiting: WaitingRow) -> Inbox:
     """Stands for an inbox that was removed while a message for it was being stored."""
-    inbox = Inbox(waiting.inbox_id, waiting.tenant_id, "")
+    inbox = Inbox(waiting.inbox_id, waiting.tenant_id, "", Limits())
     inbox.closed = True
     return inbox
 

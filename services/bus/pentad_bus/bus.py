@@ -14,6 +14,8 @@ from pentad_bus.broker import Broker
 from pentad_bus.counters import Counters
 from pentad_bus.group_commit import GroupCommit
 from pentad_bus.limits import Limits
+from pentad_bus.message_types import MessageTypes
+from pentad_bus.retention import Retention, Sweeper
 from pentad_bus.store.journal import Journal
 from pentad_common.errors import PentadError, Unavailable
 from pentad_common.telemetry import get_logger
@@ -21,8 +23,6 @@ from pentad_common.telemetry import get_logger
 log = get_logger(__name__)
 
 _TICK = 0.25
-_SWEEP_ROWS = 2000
-_SWEEP_PAUSE = 0.05
 
 Result = TypeVar("Result")
 
@@ -30,14 +30,21 @@ Result = TypeVar("Result")
 class Bus:
     """Start it within an event loop, and close it there."""
 
-    def __init__(self, journal: Journal, limits: Limits, *, keep_messages: int, sweep_every: float) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        limits: Limits,
+        keep: Retention,
+        sweep_every: float,
+        types: MessageTypes | None = None,
+    ) -> None:
         self.journal = journal
         self.counters = Counters()
         self.ledger = GroupCommit(journal, self.counters)
-        self.broker = Broker(limits, self.ledger, counters=self.counters)
+        self.broker = Broker(limits, self.ledger, counters=self.counters, types=types)
         self.draining: float | None = None
         """When the process ends, in epoch seconds, once that is known."""
-        self._keep_messages = keep_messages
+        self._sweeper = Sweeper(self, keep)
         self._sweep_every = sweep_every
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="history")
         self._sooner = asyncio.Event()
@@ -130,16 +137,5 @@ class Bus:
                 log.warning("the history could not be swept", reason=error.reason)
 
     async def sweep(self) -> int:
-        """Deletes history that is too old or too much; how many messages."""
-        before = self.broker.clock.wall() - self.broker.limits.history
-        self.broker.expire_older(before)
-        swept = 0
-        while True:
-            floor = self.broker.oldest_waiting()
-            count = await self.ledger.call(
-                self.journal.sweep, before, self._keep_messages, floor, _SWEEP_ROWS
-            )
-            swept += count
-            if count == 0:
-                return swept
-            await asyncio.sleep(_SWEEP_PAUSE)
+        """Deletes history and dead letters that are too old or too much; how many messages."""
+        return await self._sweeper.sweep()

@@ -14,6 +14,8 @@ class Counters:
 
     published: int = 0
     published_bytes: int = 0
+    stored_bytes: int = 0
+    """Of what went into the history."""
     duplicates: int = 0
     delivered: int = 0
     redelivered: int = 0

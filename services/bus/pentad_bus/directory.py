@@ -5,6 +5,7 @@ from __future__ import annotations
 from pentad_bus.dedup import DedupWindow
 from pentad_bus.inbox import Inbox
 from pentad_bus.ledger import Ledger
+from pentad_bus.policy import Policy, Rate
 from pentad_bus.session import Session
 from pentad_bus.settlement import EXPIRED, Settlement
 from pentad_bus.store.journal import InboxRow
@@ -26,15 +27,19 @@ class Directory:
         if tenant is None:
             limits, now = self._settlement.limits, self._settlement.clock.steady()
             dedup = DedupWindow(limits.dedup_window, limits.dedup_max_ids, now)
-            tenant = self.tenants[tenant_id] = Tenant(tenant_id, dedup)
+            per_second = limits.tenant_messages_per_second
+            rate = Rate(per_second, now) if per_second else None
+            tenant = self.tenants[tenant_id] = Tenant(tenant_id, dedup, rate)
         return tenant
 
     def restore(self, rows: list[InboxRow]) -> dict[int, Inbox]:
         """The inboxes of these rows, by id."""
         found: dict[int, Inbox] = {}
         for row in rows:
-            inbox = Inbox(row.id, row.tenant_id, row.name)
-            found[row.id] = self.tenant(row.tenant_id).add(inbox, row.subscriptions)
+            tenant = self.tenant(row.tenant_id)
+            inbox = self._new(row.id, tenant, row.name)
+            inbox.keep_to(row.policy, self._settlement.limits)
+            found[row.id] = tenant.add(inbox, row.subscriptions)
             self._last_id = max(self._last_id, row.id)
             if inbox.instance:
                 self._linger(inbox)
@@ -45,14 +50,27 @@ class Directory:
         inbox = tenant.inboxes.get(name)
         if inbox is None:
             self._last_id += 1
-            inbox = tenant.add(Inbox(self._last_id, tenant.id, name), [])
+            inbox = tenant.add(self._new(self._last_id, tenant, name), [])
             self.save(inbox)
         return inbox
+
+    def _new(self, inbox_id: int, tenant: Tenant, name: str) -> Inbox:
+        return Inbox(inbox_id, tenant.id, name, self._settlement.limits, tenant.usage)
+
+    def keep_to(self, inbox: Inbox, policy: Policy) -> None:
+        """Changes how much an inbox holds; what is too much goes at once if it drops the oldest."""
+        if policy == inbox.policy:
+            return
+        inbox.keep_to(policy, self._settlement.limits)
+        self.save(inbox)
+        if inbox.drops_oldest:
+            self._settlement.make_room(inbox)
 
     def save(self, inbox: Inbox) -> None:
         """Has the inbox stored, with its subscriptions as they are now."""
         shared = [(item.pattern, item.filter) for item in inbox.subscriptions.values() if item.shared]
-        self._ledger.later.inboxes.append(InboxRow(inbox.id, inbox.tenant_id, inbox.name, shared))
+        row = InboxRow(inbox.id, inbox.tenant_id, inbox.name, shared, inbox.policy)
+        self._ledger.later.inboxes.append(row)
         self._ledger.hurry()
 
     def leave(self, session: Session) -> None:

@@ -8,6 +8,15 @@ if TYPE_CHECKING:
     from pentad_bus.inbox import Inbox
 
 
+MOST_HISTORY = 32
+
+Attempt = tuple[int, str, float, str, str]
+"""Which one, who had it (agent/instance), when it ended, how, and what was said."""
+
+NO_HISTORY: list[Attempt] = []
+"""Shared by all entries that never failed; not to be changed."""
+
+
 class Entry:
     """One message's place in one inbox. Copies of a message share the bytes of its body. Times are epoch
     seconds.
@@ -20,6 +29,7 @@ class Entry:
         "deadline",
         "due",
         "expires",
+        "history",
         "hops",
         "id",
         "inbox",
@@ -70,3 +80,9 @@ class Entry:
         """When the delivery under way runs out, in monotonic seconds."""
         self.reason = ""
         """What the last one who gave it back said."""
+        self.history: list[Attempt] = NO_HISTORY
+        """The deliveries that failed."""
+
+    def note(self, by: str, ended: float, outcome: str, detail: str) -> None:
+        """Adds the delivery that failed just now; the oldest beyond MOST_HISTORY are forgotten."""
+        self.history = [*self.history, (self.attempts, by, ended, outcome, detail)][-MOST_HISTORY:]

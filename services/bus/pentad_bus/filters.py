@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from pentad_common.errors import InvalidArgument
+from pentad_common.telemetry import get_logger
+
+log = get_logger(__name__)
 
 PRIORITIES = {"LOW": 1, "NORMAL": 2, "HIGH": 3, "CRITICAL": 4}
 VARIABLES = frozenset({"type", "priority", "sender", "headers", "topic", *PRIORITIES})
+MOST_LOOPS = 1
+"""Loops (`exists`, `all`, …) in one filter: two in each other can take minutes a message (measured)."""
+MOST_LOOPED = 512
+"""Characters of a filter with a loop: what it does is done for each element, and elements can be literals."""
+MOST_PATTERN = 64
+"""Characters of a regular expression, which is compiled anew for each message."""
+MOST_SECONDS = 0.1
+"""What one evaluation may take before the filter is given up."""
+
+_MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|map|filter|sortBy)\s*\(")
+_MAP = re.compile(r"\bmap\b\s*\(")
+_MATCHES = re.compile(r"\bmatches\s*\(")
+_PATTERN = re.compile(r"""\.\s*matches\s*\(\s*r?("[^"{}]*"|'[^'{}]*')\s*\)""")
 
 
 class Filter:
@@ -19,6 +37,10 @@ class Filter:
         """Raises InvalidArgument FILTER_INVALID if it is no CEL, or speaks of anything but VARIABLES."""
         from pentad_common.cel import Expression, ExpressionError  # 10 MB and 0.1 s, if there are filters
 
+        if any(sign in expression for sign in "\0\r\n"):
+            raise _invalid("".join(c if c.isprintable() else "?" for c in expression), "it must be one line")
+        _check_cost(expression)
+        self._spent = False
         self._error = ExpressionError
         try:
             self._expression = Expression(expression, VARIABLES)
@@ -29,10 +51,41 @@ class Filter:
         """Whether a message with these VARIABLES passes. What cannot be told, such as a missing header, does
         not.
         """
+        if self._spent:
+            return False
+        started = time.thread_time()
         try:
             return self._expression.evaluate(values) is True
         except self._error:
             return False
+        finally:
+            self._watch(time.thread_time() - started)
+
+    def _watch(self, seconds: float) -> None:
+        if seconds > MOST_SECONDS:
+            self._spent = True
+            log.error(
+                "a subscription's filter takes too long and passes nothing from now on", seconds=seconds
+            )
+
+
+def _check_cost(expression: str) -> None:
+    """Raises InvalidArgument FILTER_INVALID if it could take long on some message."""
+    loops = len(_MACRO.findall(expression))
+    if loops > MOST_LOOPS:
+        raise _invalid(expression, f"it has {loops} loops, and {MOST_LOOPS} is the most")
+    if loops and len(expression) > MOST_LOOPED:
+        raise _invalid(expression, f"it has a loop and more than {MOST_LOOPED} characters")
+    if _MAP.search(expression):
+        raise _invalid(expression, "it has a `map`, which only makes lists")
+    asked = len(_MATCHES.findall(expression))
+    patterns = _PATTERN.findall(expression)
+    if asked and loops:
+        raise _invalid(expression, "it has `matches` beside a loop")
+    if asked != len(patterns) or any(
+        len(found) > MOST_PATTERN or "\\p" in found.lower() for found in patterns
+    ):
+        raise _invalid(expression, "`matches` takes a literal of at most 64 characters without `{` and `\\p`")
 
 
 @lru_cache(maxsize=1024)

@@ -37,6 +37,8 @@ class GroupCommit:
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._failing = False
+        self.on_health: Callable[[bool], None] = lambda healthy: None
+        """Called when the journal cannot be written any more, and when it can again."""
         self._singly = 0
         """How many of the queue are to be stored one by one."""
 
@@ -81,7 +83,7 @@ class GroupCommit:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            while self._queue or self.later:
+            while self._queue or self.later or self._failing:
                 await self._write_group()
                 if self._failing and not self._queue:
                     self._timer = asyncio.get_running_loop().call_later(RETRY, self._wanted.set)
@@ -97,6 +99,8 @@ class GroupCommit:
             if group:
                 await self.call(self._journal.write, group)
                 self._counters.commits += 1
+            elif self._failing:
+                await self.call(self._journal.check)
         except Unavailable as error:
             self._fail(commits, later, error)
             return
@@ -109,6 +113,7 @@ class GroupCommit:
             return
         if self._failing:
             log.info("the journal works again")
+            self.on_health(True)
         self._failing = False
         for commit in commits:
             commit.done(None)
@@ -137,6 +142,8 @@ class GroupCommit:
         self._counters.failed_commits += 1
         if not self._failing:
             log.error("the journal cannot be written", exc_info=error)
+            if isinstance(error, Unavailable):
+                self.on_health(False)
         self._failing = True
         refusal = error if isinstance(error, PentadError) else _unavailable()
         for commit in commits:

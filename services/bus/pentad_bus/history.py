@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 from pentad_bus.bus import Bus
 from pentad_bus.inbox import Inbox
+from pentad_bus.publisher import queue_full
 from pentad_bus.store.journal import DeadRow, HistoryFilter, HistoryRow
 from pentad_common.cursor import cut_page, decode_cursor, encode_cursor
-from pentad_common.errors import InvalidArgument, OutOfRange
+from pentad_common.errors import InvalidArgument, NotFound, OutOfRange, ResourceExhausted
 
 MESSAGES = "bus.messages"
 _DEAD = "bus.dead_letters"
 _TAIL_PAGE = 500
 _REDRIVE_PAGE = 500
+_REPLAY_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,27 @@ class QueueState:
     consumers: int
     dead_letters: int
     dropped: int
+    max_messages: int
+    max_bytes: int
+    drops_oldest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Dead letters: these, all of an inbox, or all there are."""
+
+    ids: Sequence[str] = ()
+    recipient: str = ""
+    all: bool = False
+
+    def check(self, reason: str) -> None:
+        """Raises InvalidArgument with that reason if it says nothing."""
+        if not (self.ids or self.recipient or self.all):
+            raise InvalidArgument(
+                reason,
+                "say which: dead_letter_ids, the recipient whose dead letters are meant, or all",
+                violations=[("dead_letter_ids", "ids, a recipient or all are required")],
+            )
 
 
 class History:
@@ -94,35 +117,86 @@ class History:
         page, last = cut_page(rows, size)
         return page, encode_cursor(_DEAD, last.dead_time, last.id) if last else ""
 
-    async def redrive(self, tenant: str, ids: Sequence[str], recipient: str) -> int:
-        """Puts dead letters back into their inboxes; how many. What has no inbox any more stays.
-
-        Raises InvalidArgument NOTHING_TO_REDRIVE if neither ids nor recipient are given.
-        """
-        if not ids and not recipient:
-            raise InvalidArgument(
-                "NOTHING_TO_REDRIVE",
-                "say which: dead_letter_ids, or the recipient whose dead letters are all put back",
-                violations=[("dead_letter_ids", "ids or a recipient are required")],
-            )
+    async def dead_letter(self, tenant: str, dead_letter_id: str) -> DeadRow:
+        """One dead letter. Raises NotFound DEAD_LETTER_NOT_FOUND."""
         await self._bus.ledger.flushed()
-        if ids:
-            return await self._put_back(await self._bus.read(self._journal.dead_by_id, tenant, ids))
+        for row in await self._bus.read(self._journal.dead_by_id, tenant, [dead_letter_id]):
+            return row
+        raise NotFound(
+            "DEAD_LETTER_NOT_FOUND",
+            f"there is no dead letter {dead_letter_id!r}; `pentad messages dead` lists them",
+            dead_letter_id=dead_letter_id,
+        )
+
+    async def purge(self, tenant: str, chosen: Chosen) -> int:
+        """Removes dead letters; how many. Raises InvalidArgument NOTHING_TO_PURGE."""
+        chosen.check("NOTHING_TO_PURGE")
+        await self._bus.ledger.flushed()
+        return await self._bus.ledger.call(self._journal.purge, tenant, chosen.ids, chosen.recipient)
+
+    async def redrive(self, tenant: str, chosen: Chosen) -> int:
+        """Puts dead letters back into their inboxes; how many. What has no inbox any more, or no room in it,
+        stays.
+
+        Raises InvalidArgument NOTHING_TO_REDRIVE, ResourceExhausted QUEUE_FULL when none has room.
+        """
+        chosen.check("NOTHING_TO_REDRIVE")
+        await self._bus.ledger.flushed()
+        if chosen.ids:
+            return await self._put_back(
+                tenant, await self._bus.read(self._journal.dead_by_id, tenant, chosen.ids)
+            )
         count, before = 0, None
         while rows := await self._bus.read(
-            self._journal.dead_letters, tenant, recipient, before=before, limit=_REDRIVE_PAGE
+            self._journal.dead_letters, tenant, chosen.recipient, before=before, limit=_REDRIVE_PAGE
         ):
             before = (rows[-1].dead_time, rows[-1].id)
-            count += await self._put_back(list(reversed(rows)))
+            try:
+                count += await self._put_back(tenant, list(reversed(rows)))
+            except ResourceExhausted:
+                if not count:
+                    raise
         return count
 
-    async def _put_back(self, rows: Sequence[DeadRow]) -> int:
+    async def _put_back(self, tenant_id: str, rows: Sequence[DeadRow]) -> int:
         broker = self._bus.broker
-        inboxes = broker.directory.tenant(rows[0].tenant_id).inboxes if rows else {}
-        found = [(row, inboxes[row.recipient]) for row in rows if row.recipient in inboxes]
-        broker.redrive(found)
+        tenant = broker.directory.tenant(tenant_id)
+        found = [(row, tenant.inboxes[row.recipient]) for row in rows if row.recipient in tenant.inboxes]
+        count = broker.redrive(tenant, found)
         await self._bus.ledger.flushed()
-        return len(found)
+        if found and not count:
+            raise queue_full(found[0][1])
+        return count
+
+    async def replay(
+        self, tenant_id: str, wanted: HistoryFilter, recipient: str, most: int, after: str
+    ) -> tuple[int, str]:
+        """Puts messages of the history into an inbox, oldest first: how many, and where to go on ("": done).
+
+        Raises NotFound RECIPIENT_UNKNOWN, ResourceExhausted QUEUE_FULL when none has room, OutOfRange
+        CURSOR_EXPIRED, InvalidArgument CURSOR_INVALID.
+        """
+        broker = self._bus.broker
+        tenant = broker.directory.tenant(tenant_id)
+        inbox = tenant.inbox(recipient)
+        seq, upto, count = _seq(after) if after else 0, broker.stored_seq, 0
+        if after:
+            await self._check_kept(seq)
+        while count < most:
+            size = min(_REPLAY_PAGE, most - count)
+            rows = await self._bus.read(
+                self._journal.after, tenant_id, wanted, seq=seq, upto=upto, limit=size
+            )
+            if not rows:
+                return count, ""
+            taken, last = broker.replay(tenant, inbox, rows)
+            await self._bus.ledger.flushed()
+            count, seq = count + taken, last or seq
+            if last != rows[-1].seq:
+                if not count:
+                    raise queue_full(inbox)
+                break
+        return count, cursor(seq)
 
     async def queues(self, tenant: str, agent: str) -> list[QueueState]:
         """The inboxes of an agent and its instances, or all; by name."""
@@ -130,7 +204,9 @@ class History:
         now = self._bus.broker.clock.wall()
         inboxes = self._bus.broker.directory.tenant(tenant).inboxes
         states = [_state(inbox, now, dead.pop(inbox.name, 0)) for inbox in inboxes.values()]
-        states += [QueueState(name, 0, 0, 0, 0, 0.0, 0, count, 0) for name, count in dead.items()]
+        states += [
+            QueueState(name, 0, 0, 0, 0, 0.0, 0, count, 0, 0, 0, False) for name, count in dead.items()
+        ]
         wanted = [
             item for item in states if not agent or agent in (item.recipient, item.recipient.split("/")[0])
         ]
@@ -168,4 +244,7 @@ def _state(inbox: Inbox, now: float, dead_letters: int) -> QueueState:
         len(inbox.consumers),
         dead_letters,
         inbox.dropped,
+        inbox.max_messages,
+        inbox.max_bytes,
+        inbox.drops_oldest,
     )

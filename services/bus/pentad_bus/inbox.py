@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from pentad_bus.entry import Entry
+from pentad_bus.limits import Limits
+from pentad_bus.policy import Policy, Usage
 from pentad_bus.queue import PriorityQueue
 from pentad_bus.topics import TopicTrie
 
@@ -40,19 +42,26 @@ class Inbox:
         "consumers",
         "delayed",
         "dropped",
+        "drops_oldest",
         "id",
         "in_flight",
         "instance",
         "left",
+        "max_bytes",
+        "max_messages",
         "messages",
         "name",
+        "policy",
         "ready",
         "size",
         "subscriptions",
         "tenant_id",
+        "usage",
     )
 
-    def __init__(self, id: int, tenant_id: str, name: str) -> None:
+    def __init__(
+        self, id: int, tenant_id: str, name: str, limits: Limits, usage: Usage | None = None
+    ) -> None:
         self.id = id
         self.tenant_id = tenant_id
         self.name = name
@@ -72,16 +81,38 @@ class Inbox:
         self.closed = False
         self.left = 0.0
         """When an instance's inbox goes, if nobody came back for it."""
+        self.usage = usage or Usage()
+        self.keep_to(Policy(), limits)
+
+    def keep_to(self, policy: Policy, limits: Limits) -> None:
+        """Takes over what its agent asked for, within the bus's own bounds."""
+        self.policy = policy
+        self.max_messages = min(policy.max_messages or limits.max_queue_messages, limits.max_queue_messages)
+        self.max_bytes = min(policy.max_bytes or limits.max_queue_bytes, limits.max_queue_bytes)
+        self.drops_oldest = (policy.overflow or limits.queue_overflow) == "drop_oldest"
+
+    @property
+    def over(self) -> bool:
+        """Whether it holds more than it should."""
+        return self.messages > self.max_messages or self.size > self.max_bytes
+
+    def has_room(self, size: int) -> bool:
+        """Whether a message of `size` bytes can be admitted, be it that another makes room for it."""
+        if self.drops_oldest:
+            return len(self.delayed) < self.max_messages  # those are not dropped
+        return self.messages < self.max_messages and self.size + size <= self.max_bytes
 
     def admit(self, size: int) -> None:
         """Counts a message in."""
         self.messages += 1
         self.size += size
+        self.usage.size += size
 
     def release(self, size: int) -> None:
         """Counts a message out."""
         self.messages -= 1
         self.size -= size
+        self.usage.size -= size
 
     def share(self, consumer: Consumer) -> int:
         """How many of what is ready a consumer may take now, so that others who are free get theirs.

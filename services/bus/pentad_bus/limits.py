@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pentad_bus.policy import Overflow
+
 LONGEST_BACKOFF = 60.0
 MOST_BATCH_MESSAGES = 256
 MOST_BATCH_BYTES = 256 * 1024
@@ -22,8 +24,10 @@ class Limits:
     max_hops: int = 32
     max_queue_messages: int = 1_000_000
     max_queue_bytes: int = 512 * 1024 * 1024
+    queue_overflow: Overflow = "reject"
+    tenant_messages_per_second: float = 0.0
+    tenant_queued_bytes: int = 0
     instance_linger: float = 300.0
-    history: float = 30 * 86400.0
 
     def backoff(self, attempts: int) -> float:
         """The wait after `attempts` deliveries: doubles each time, up to a minute."""

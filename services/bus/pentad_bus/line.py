@@ -15,6 +15,7 @@ from pentad_bus.broker import Caller, Wish
 from pentad_bus.bus import Bus
 from pentad_bus.frames import ConnectResponse, Error
 from pentad_bus.limits import MOST_BATCH_MESSAGES
+from pentad_bus.policy import Overflow, Policy
 from pentad_bus.session import Nack, Session
 from pentad_common.errors import FailedPrecondition, InvalidArgument, PentadError, to_proto
 from pentad_common.telemetry import bind, get_logger
@@ -33,6 +34,11 @@ _MOST_TOLD = 1000
 _MOST_UNTOLD = 10_000
 """Rejections and stale tags that wait to be told before no more frames are read."""
 _DEFAULT_CREDIT = 64
+_OVERFLOWS: dict[int, Overflow] = {
+    bus_pb2.QUEUE_OVERFLOW_UNSPECIFIED: "",
+    bus_pb2.QUEUE_OVERFLOW_REJECT: "reject",
+    bus_pb2.QUEUE_OVERFLOW_DROP_OLDEST: "drop_oldest",
+}
 
 Write = Callable[[Any], Awaitable[None]]
 Identify = Callable[[str], Caller]
@@ -91,7 +97,7 @@ class Line:
     def _connect(self, hello: bus_pb2.Hello) -> Session:
         wishes = [wish(item) for item in hello.subscriptions]
         session = self._bus.broker.connect(
-            self._caller, hello.instance, hello.take_inbox, wishes, self._awake.set
+            self._caller, hello.instance, hello.take_inbox, wishes, self._awake.set, _policy(hello)
         )
         if hello.HasField("credit"):
             session.grant(hello.credit.messages, hello.credit.bytes)
@@ -260,6 +266,12 @@ def wish(asked: bus_pb2.Subscribe | bus_pb2.Unsubscribe) -> Wish:
     """The subscription that is asked for, or asked to end."""
     shared = asked.scope != bus_pb2.SUBSCRIPTION_SCOPE_INSTANCE
     return Wish(asked.pattern, getattr(asked, "filter", ""), shared)
+
+
+def _policy(hello: bus_pb2.Hello) -> Policy | None:
+    if not hello.HasField("queue"):
+        return None
+    return Policy(hello.queue.max_messages, hello.queue.max_bytes, _OVERFLOWS[hello.queue.overflow])
 
 
 def _check_size(batch: Any) -> None:

@@ -14,6 +14,7 @@ from pentad_bus.bus import Bus
 _COUNTERS = {
     "published": "Messages taken",
     "published_bytes": "Bytes of the messages taken",
+    "stored_bytes": "Bytes of the messages that went into the history",
     "duplicates": "Publishes of a message that was already stored",
     "delivered": "Deliveries, repeated ones included",
     "redelivered": "Deliveries after the first of a message",
@@ -21,7 +22,7 @@ _COUNTERS = {
     "nacked": "Deliveries given back",
     "expired_leases": "Deliveries whose ack_wait ran out",
     "stale": "Acks, nacks and progress that came too late",
-    "dropped": "Best-effort messages that were lost",
+    "dropped": "Messages dropped: best-effort ones that were lost, and the oldest of full inboxes",
     "commits": "Transactions of the journal",
     "failed_commits": "Transactions of the journal that failed",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,9 @@ from pentad_bus.entry import Entry
 from pentad_bus.filters import variables
 from pentad_bus.inbox import Inbox, Subscription
 from pentad_bus.ledger import Commit
+from pentad_bus.message_types import MessageTypes
 from pentad_bus.settlement import OVERFLOW, Settlement
-from pentad_bus.store.journal import DeadRow, MessageRow
+from pentad_bus.store.journal import MessageRow
 from pentad_bus.tenant import Tenant
 from pentad_bus.topics import check_topic
 from pentad_common.call import RESERVED_PREFIX
@@ -54,11 +55,13 @@ def stamp(sender: str, now: float) -> bytes:
 class Publisher:
     """Admits messages one by one into a commit."""
 
-    def __init__(self, settlement: Settlement, last_seq: int = 0) -> None:
+    def __init__(self, settlement: Settlement, last_seq: int = 0, types: MessageTypes | None = None) -> None:
         self._settlement = settlement
         self._limits = settlement.limits
         self._counters = settlement.counters
         self.last_seq = last_seq
+        self._types = types or MessageTypes()
+        self._quotas = self._limits.tenant_messages_per_second > 0 or self._limits.tenant_queued_bytes > 0
 
     def admit(
         self,
@@ -71,8 +74,9 @@ class Publisher:
     ) -> tuple[str, Entry | None]:
         """Adds a message to `commit`: its id ("" for a duplicate), and the delivery that it settles.
 
-        Raises InvalidArgument, NotFound RECIPIENT_UNKNOWN, ResourceExhausted QUEUE_FULL, FailedPrecondition
-        HOP_LIMIT_EXCEEDED, DELIVERY_EXPIRED: then nothing was added.
+        Raises InvalidArgument, NotFound RECIPIENT_UNKNOWN, ResourceExhausted QUEUE_FULL, RATE_QUOTA_EXCEEDED,
+        STORAGE_QUOTA_EXCEEDED, FailedPrecondition HOP_LIMIT_EXCEEDED, DELIVERY_EXPIRED, and what a handler
+        of its type raises: then nothing was added.
         """
         message = read_message(body, self._limits.max_message_bytes)
         check_message(message, body)
@@ -82,11 +86,15 @@ class Publisher:
             self._counters.duplicates += 1
             commit.behind = True
             return "", None
+        if message.type in self._types:
+            message, body = self._types.handle(message, self._limits.max_message_bytes)
         settled = settle() if settle else None
         hops = self._hops(message, settled)
         expires = now + seconds(message.ttl) if message.HasField("ttl") else 0.0
         due = now + seconds(message.delay) if message.HasField("delay") else 0.0
         targets = self._route(origin, message, len(body) + len(mark))
+        if self._quotas:
+            self._check_quotas(tenant, (len(body) + len(mark)) * len(targets))
         body += mark
         if not message_id or hops != message.hops:
             message_id = message_id or new_id()
@@ -96,6 +104,7 @@ class Publisher:
         if durable:
             row = _row(seq, message_id, tenant.id, origin.name, message, now, body)
             commit.changes.messages.append(row)
+            self._counters.stored_bytes += len(body)
         facts = (seq, message_id, body, (message.priority or 2) - 1, now, expires, due, hops)
         self._enter(commit, facts, targets, durable)
         tenant.dedup.add(message_id)
@@ -104,17 +113,27 @@ class Publisher:
         self._counters.published_bytes += len(body)
         return message_id, settled
 
-    def readmit(self, commit: Commit, letter: DeadRow, inbox: Inbox, now: float) -> None:
-        """Adds a dead letter to `commit`, to go back into its inbox; its time to live starts anew."""
-        message = Message.FromString(letter.body)
-        body = letter.body + stamp(message.sender, now)
+    def readmit(
+        self, commit: Commit, body: bytes, inbox: Inbox, now: float, headers: Mapping[str, str] | None = None
+    ) -> bool:
+        """Adds an old message to `commit`, for an inbox; its time to live starts anew. False: no room.
+
+        `headers`: added to its own.
+        """
+        message = Message.FromString(body)
+        body += stamp(message.sender, now)
+        if headers:
+            body += Message(headers=headers).SerializeToString()
+        if not inbox.has_room(len(body)):
+            return False
         expires = now + seconds(message.ttl) if message.HasField("ttl") else 0.0
         self.last_seq = seq = self.last_seq + 1
         row = _row(seq, message.id, inbox.tenant_id, message.sender, message, now, body)
         commit.changes.messages.append(row)
-        commit.changes.redriven.append(letter.id)
+        self._counters.stored_bytes += len(body)
         facts = (seq, message.id, body, (message.priority or 2) - 1, now, expires, 0.0, message.hops)
         self._enter(commit, facts, [(inbox, "", True)], True)
+        return True
 
     def _hops(self, message: Message, settled: Entry | None) -> int:
         hops = max(message.hops, settled.hops + 1) if settled else message.hops
@@ -144,21 +163,29 @@ class Publisher:
             violations=[("message.destination", "one of recipient, topic, broadcast is required")],
         )
 
-    def _has_room(self, inbox: Inbox, size: int) -> bool:
-        limits = self._limits
-        return inbox.messages < limits.max_queue_messages and inbox.size + size <= limits.max_queue_bytes
-
     def _check_room(self, inbox: Inbox, size: int) -> None:
-        if not self._has_room(inbox, size):
+        if not inbox.has_room(size):
+            raise queue_full(inbox)
+
+    def _check_quotas(self, tenant: Tenant, size: int) -> None:
+        most = self._limits.tenant_queued_bytes
+        if most and tenant.usage.size + size > most:
             raise ResourceExhausted(
-                "QUEUE_FULL",
-                f"inbox {inbox.name!r} is full: {inbox.messages} messages, {inbox.size} bytes; try again "
-                "when its agent "
-                "has caught up",
+                "STORAGE_QUOTA_EXCEEDED",
+                f"the inboxes of this tenant hold {tenant.usage.size} bytes, and {most} are the most; "
+                "try again when its agents have caught up",
                 retry_after=1.0,
-                recipient=inbox.name,
-                messages=inbox.messages,
-                bytes=inbox.size,
+                bytes=tenant.usage.size,
+                limit=most,
+            )
+        wait = tenant.rate.take(self._settlement.clock.steady()) if tenant.rate is not None else 0.0
+        if wait:
+            rate = self._limits.tenant_messages_per_second
+            raise ResourceExhausted(
+                "RATE_QUOTA_EXCEEDED",
+                f"this tenant may publish {rate:g} messages a second; try again in {wait:.3f} s",
+                retry_after=wait,
+                limit=rate,
             )
 
     def _enter(self, commit: Commit, facts: Facts, targets: list[Target], durable: bool) -> None:
@@ -166,7 +193,7 @@ class Publisher:
         for inbox, pattern, lasting in targets:
             stored = durable and lasting
             entry = Entry(inbox, pattern, stored, not durable, *facts)
-            fits = self._has_room(inbox, size)
+            fits = inbox.has_room(size)
             inbox.admit(size)
             if not fits:  # the copies of others must not wait for this one
                 self._overflow(entry, lasting)
@@ -182,6 +209,19 @@ class Publisher:
             self._settlement.bury(entry, OVERFLOW, "the inbox was full")
         else:
             self._settlement.drop(entry)
+
+
+def queue_full(inbox: Inbox) -> ResourceExhausted:
+    """What is said of a message for an inbox without room."""
+    return ResourceExhausted(
+        "QUEUE_FULL",
+        f"inbox {inbox.name!r} is full: {inbox.messages} messages, {inbox.size} bytes; try again when its "
+        "agent has caught up",
+        retry_after=1.0,
+        recipient=inbox.name,
+        messages=inbox.messages,
+        bytes=inbox.size,
+    )
 
 
 def _subscribers(origin: Origin, message: Message) -> list[Target]:

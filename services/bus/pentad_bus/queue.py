@@ -79,6 +79,13 @@ class PriorityQueue(Iterator[T]):
                 passed[level] += 1
         return chosen
 
+    def shed(self) -> T:
+        """Takes the oldest of the lowest level that has one. Raises IndexError if there is none."""
+        level = next((level for level in self._levels if level), self._levels[0])
+        item = level.popleft()
+        self._size -= 1
+        return item
+
     def heads(self) -> Iterator[T]:
         """The first item of each level that has one."""
         return (level[0] for level in self._levels if level)

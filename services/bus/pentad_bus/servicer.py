@@ -13,7 +13,7 @@ from pentad.bus.v1 import bus_pb2, bus_pb2_grpc
 from pentad_bus.broker import Caller
 from pentad_bus.bus import Bus
 from pentad_bus.frames import ConnectRequest
-from pentad_bus.history import History, QueueState, cursor
+from pentad_bus.history import Chosen, History, QueueState, cursor
 from pentad_bus.line import Line
 from pentad_bus.store.journal import DeadRow, HistoryFilter, HistoryRow
 from pentad_common.call import CallContext, current_call
@@ -69,6 +69,33 @@ class BusServicer(bus_pb2_grpc.BusServiceServicer):
         ):
             yield bus_pb2.TailMessagesResponse(record=_record(row))
 
+    async def ReplayMessages(
+        self, request: bus_pb2.ReplayMessagesRequest, context: Any
+    ) -> bus_pb2.ReplayMessagesResponse:
+        """Old messages once more."""
+        count, go_on = await self._history.replay(
+            current_call().tenant_id,
+            _filter(request.filter),
+            request.recipient,
+            page_size(request.max_messages, 10_000, 100_000),
+            request.after,
+        )
+        return bus_pb2.ReplayMessagesResponse(replayed=count, next_cursor=go_on)
+
+    async def GetDeadLetter(
+        self, request: bus_pb2.GetDeadLetterRequest, context: Any
+    ) -> bus_pb2.GetDeadLetterResponse:
+        """One dead letter."""
+        row = await self._history.dead_letter(current_call().tenant_id, request.dead_letter_id)
+        return bus_pb2.GetDeadLetterResponse(dead_letter=_dead_letter(row))
+
+    async def PurgeDeadLetters(
+        self, request: bus_pb2.PurgeDeadLettersRequest, context: Any
+    ) -> bus_pb2.PurgeDeadLettersResponse:
+        """No more tries."""
+        count = await self._history.purge(current_call().tenant_id, _chosen(request))
+        return bus_pb2.PurgeDeadLettersResponse(purged=count)
+
     async def ListDeadLetters(
         self, request: bus_pb2.ListDeadLettersRequest, context: Any
     ) -> bus_pb2.ListDeadLettersResponse:
@@ -84,9 +111,7 @@ class BusServicer(bus_pb2_grpc.BusServiceServicer):
         self, request: bus_pb2.RedriveDeadLettersRequest, context: Any
     ) -> bus_pb2.RedriveDeadLettersResponse:
         """Another try."""
-        count = await self._history.redrive(
-            current_call().tenant_id, list(request.dead_letter_ids), request.recipient
-        )
+        count = await self._history.redrive(current_call().tenant_id, _chosen(request))
         return bus_pb2.RedriveDeadLettersResponse(redriven=count)
 
     async def GetQueueStats(
@@ -163,6 +188,10 @@ def _filter(wanted: bus_pb2.MessageFilter) -> HistoryFilter:
     )
 
 
+def _chosen(request: bus_pb2.RedriveDeadLettersRequest | bus_pb2.PurgeDeadLettersRequest) -> Chosen:
+    return Chosen(list(request.dead_letter_ids), request.recipient, request.all)
+
+
 def _seconds(time: Timestamp) -> float:
     return time.seconds + time.nanos / 1e9
 
@@ -181,6 +210,9 @@ def _dead_letter(row: DeadRow) -> bus_pb2.DeadLetter:
         attempts=row.attempts,
     )
     letter.dead_time.FromMicroseconds(round(row.dead_time * 1e6))
+    for attempt, instance, ended, outcome, detail in row.history:
+        failed = letter.history.add(attempt=attempt, instance=instance, outcome=outcome, detail=detail)
+        failed.end_time.FromMicroseconds(round(ended * 1e6))
     return letter
 
 
@@ -194,6 +226,9 @@ def _stats(state: QueueState) -> bus_pb2.QueueStats:
         consumers=state.consumers,
         dead_letters=state.dead_letters,
         dropped=state.dropped,
+        max_messages=state.max_messages,
+        max_bytes=state.max_bytes,
+        overflow=bus_pb2.QUEUE_OVERFLOW_DROP_OLDEST if state.drops_oldest else bus_pb2.QUEUE_OVERFLOW_REJECT,
     )
     stats.oldest_age.FromMilliseconds(round(state.oldest_age * 1000))
     return stats

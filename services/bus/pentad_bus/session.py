@@ -9,7 +9,7 @@ from pentad_bus.entry import Entry
 from pentad_bus.inbox import Inbox
 from pentad_bus.limits import MOST_BATCH_BYTES, MOST_BATCH_MESSAGES
 from pentad_bus.publisher import Origin
-from pentad_bus.settlement import REJECTED, Settlement
+from pentad_bus.settlement import ACK_WAIT_EXPIRED, CONNECTION_LOST, NACKED, REJECTED, Settlement
 from pentad_common.errors import FailedPrecondition, PentadError
 
 
@@ -164,11 +164,12 @@ class Session:
         self._settlement.counters.nacked += 1
         if nack.terminal:
             entry.inbox.in_flight -= 1
+            entry.note(self.own.name, self._settlement.clock.wall(), REJECTED, nack.reason)
             self._settlement.bury(entry, REJECTED, nack.reason)
         else:
             limits = self._settlement.limits
             delay = limits.backoff(entry.attempts) if nack.delay is None else nack.delay
-            self._settlement.give_back(entry, delay, nack.reason)
+            self._settlement.give_back(entry, delay, nack.reason, NACKED, self.own.name)
         entry.inbox.wake()
 
     def progress(self, tag: int) -> None:
@@ -195,7 +196,7 @@ class Session:
     def reopen(self, tag: int, entry: Entry) -> None:
         """The commit that should have settled the delivery failed."""
         if self.ended:
-            self._settlement.give_back(entry, 0.0, "the connection ended")
+            self._settlement.give_back(entry, 0.0, "the connection ended", CONNECTION_LOST, self.own.name)
             entry.inbox.wake()
             return
         entry.deadline = self._settlement.clock.steady() + self._settlement.limits.ack_wait
@@ -214,7 +215,7 @@ class Session:
             self._open_bytes -= len(entry.body)
             self._settlement.counters.expired_leases += 1
             self.silent = True
-            self._settlement.give_back(entry, 0.0, "ack_wait ran out")
+            self._settlement.give_back(entry, 0.0, "ack_wait ran out", ACK_WAIT_EXPIRED, self.own.name)
             entry.inbox.wake()
 
     def release_all(self) -> None:
@@ -229,4 +230,6 @@ class Session:
             elif self.meant:
                 self._settlement.hand_back(entry)
             else:
-                self._settlement.give_back(entry, 0.0, "the connection was lost")
+                self._settlement.give_back(
+                    entry, 0.0, "the connection was lost", CONNECTION_LOST, self.own.name
+                )

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from pentad_bus.limits import Limits
+from pentad_bus.retention import Retention
 from pentad_common.settings import ServiceSettings
 
 KIB = 1024
@@ -37,11 +38,32 @@ class BusSettings(ServiceSettings):
     """Of one inbox."""
     bus_max_queue_bytes: int = Field(default=512 * MIB, ge=1)
     """Of one inbox."""
+    bus_queue_overflow: Literal["reject", "drop_oldest"] = "reject"
+    """What a full inbox does whose agent did not say: refuse what comes, or drop the oldest."""
+    bus_tenant_messages_per_second: float = Field(default=0.0, ge=0)
+    """What one tenant may publish, with bursts of a second's worth. 0: no bound."""
+    bus_tenant_queued_bytes: int = Field(default=0, ge=0)
+    """What all inboxes of one tenant may hold. 0: no bound but that of each inbox."""
     bus_instance_linger_seconds: float = Field(default=300.0, ge=0)
     """How long the inbox of an instance that is gone waits for it to come back."""
     bus_history_days: float = Field(default=30.0, gt=0)
     bus_history_max_messages: int = Field(default=5_000_000, ge=1)
+    bus_history_max_bytes: int = Field(default=0, ge=0)
+    """Of the encoded messages of all tenants, without indexes. 0: no bound."""
+    bus_dead_letter_days: float = Field(default=30.0, gt=0)
+    bus_dead_letter_max: int = Field(default=1_000_000, ge=1)
+    """Of all tenants."""
     bus_sweep_seconds: float = Field(default=60.0, gt=0)
+
+    def retention(self) -> Retention:
+        """What of it is the sweep's."""
+        return Retention(
+            history=self.bus_history_days * 86400,
+            messages=self.bus_history_max_messages,
+            size=self.bus_history_max_bytes,
+            dead_age=self.bus_dead_letter_days * 86400,
+            dead_letters=self.bus_dead_letter_max,
+        )
 
     def limits(self) -> Limits:
         """What of it is the broker's."""
@@ -55,6 +77,8 @@ class BusSettings(ServiceSettings):
             max_hops=self.bus_max_hops,
             max_queue_messages=self.bus_max_queue_messages,
             max_queue_bytes=self.bus_max_queue_bytes,
+            queue_overflow=self.bus_queue_overflow,
+            tenant_messages_per_second=self.bus_tenant_messages_per_second,
+            tenant_queued_bytes=self.bus_tenant_queued_bytes,
             instance_linger=self.bus_instance_linger_seconds,
-            history=self.bus_history_days * 86400,
         )

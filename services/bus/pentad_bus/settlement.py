@@ -13,6 +13,7 @@ from pentad_bus.schedule import Schedule
 from pentad_bus.store.journal import DeadRow
 from pentad_common.ids import new_id
 
+NACKED, ACK_WAIT_EXPIRED, CONNECTION_LOST = "NACKED", "ACK_WAIT_EXPIRED", "CONNECTION_LOST"
 MAX_ATTEMPTS, EXPIRED, REJECTED, OVERFLOW = "MAX_ATTEMPTS", "EXPIRED", "REJECTED", "QUEUE_OVERFLOW"
 
 
@@ -41,6 +42,21 @@ class Settlement:
             self.hold(entry)
         else:
             inbox.ready.push(entry)
+            if inbox.drops_oldest and inbox.over:
+                self.make_room(inbox)
+
+    def make_room(self, inbox: Inbox) -> None:
+        """Drops the oldest of the lowest priority until the rest fits; the last one that waits stays."""
+        while inbox.over and len(inbox.ready) > 1:
+            entry = inbox.ready.shed()
+            if entry.once or not entry.stored:
+                self.drop(entry)
+            else:
+                self.counters.dropped += 1
+                inbox.dropped += 1
+                self.bury(
+                    entry, OVERFLOW, "the inbox was full, and this was the oldest of its lowest priority"
+                )
 
     def hold(self, entry: Entry) -> None:
         """Keeps an entry back until it is due."""
@@ -69,10 +85,13 @@ class Settlement:
         entry.inbox.in_flight -= 1
         self._release(entry)
 
-    def give_back(self, entry: Entry, delay: float, reason: str) -> None:
-        """A delivery failed: the message comes again after `delay` seconds, unless it had its last chance."""
+    def give_back(self, entry: Entry, delay: float, reason: str, outcome: str, by: str) -> None:
+        """A delivery to `by` failed: the message comes again after `delay` seconds, unless it had its last
+        chance.
+        """
         entry.inbox.in_flight -= 1
         entry.reason = reason or entry.reason
+        entry.note(by, self.clock.wall(), outcome, reason)
         if entry.once:
             self.drop(entry)
         elif entry.expires and entry.expires <= self.clock.wall():
@@ -98,7 +117,8 @@ class Settlement:
             return
         entry.due = self.clock.wall() + delay if delay > 0 else 0.0
         if entry.stored:
-            self._ledger.later.retried.append((entry.attempts, entry.due, entry.seq, inbox.id))
+            row = (entry.attempts, entry.due, entry.seq, inbox.id, entry.history)
+            self._ledger.later.retried.append(row)
             self._ledger.hurry()
         if entry.due:
             self.hold(entry)
@@ -126,6 +146,7 @@ class Settlement:
                 entry.attempts,
                 entry.body,
                 self.clock.wall(),
+                entry.history,
             )
         )
         self._release(entry)
@@ -156,7 +177,6 @@ class Settlement:
 
     def _release(self, entry: Entry) -> None:
         inbox = entry.inbox
-        inbox.messages -= 1
-        inbox.size -= len(entry.body)
+        inbox.release(len(entry.body))
         if entry.expires:
             self.expiry.forget(entry)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pentad_bus.dedup import DedupWindow
 from pentad_bus.inbox import Inbox, Subscribers, Subscription
+from pentad_bus.policy import Rate, Usage
 from pentad_bus.topics import TopicTrie
 from pentad_common.call import RESERVED_PREFIX
 from pentad_common.errors import NotFound
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 class Tenant:
     """Its inboxes by name, its subscriptions, its connections, and the ids it used of late."""
 
-    def __init__(self, tenant_id: str, dedup: DedupWindow) -> None:
+    def __init__(self, tenant_id: str, dedup: DedupWindow, rate: Rate | None = None) -> None:
         self.id = tenant_id
         self.dedup = dedup
+        self.rate = rate
+        """What it may publish; None: as much as it likes."""
+        self.usage = Usage()
         self.inboxes: dict[str, Inbox] = {}
         self.topics: Subscribers = TopicTrie()
         self.sessions: dict[tuple[str, str], Session] = {}

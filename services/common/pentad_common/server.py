@@ -74,6 +74,7 @@ class Server:
         self._servicers: list[tuple[Register, Any]] = []
         self._hand_checked: set[str] = set()
         self._names: list[str] = []
+        self._reports: set[asyncio.Future[None]] = set()
         self._server: aio.Server | None = None
         self._stop_metrics: Callable[[], None] = lambda: None
         configure_logging(area, settings.log_format, settings.log_level)
@@ -127,6 +128,15 @@ class Server:
             await self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
         log.info("serving", address=address, services=self._names)
         return address
+
+    def report_health(self, serving: bool) -> None:
+        """Says whether the service can do its work; one that is stopping stays NOT_SERVING."""
+        status = health_pb2.HealthCheckResponse
+        value = status.SERVING if serving else status.NOT_SERVING
+        for name in self._names:
+            report = asyncio.ensure_future(self.health.set(name, value))
+            self._reports.add(report)
+            report.add_done_callback(self._reports.discard)
 
     async def stop(self, on_drain: OnDrain | None = None, grace: float | None = None) -> None:
         """Stops in order: not serving, `on_drain()`, endless streams told to go elsewhere, the rest finished.

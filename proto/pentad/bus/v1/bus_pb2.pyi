@@ -28,6 +28,12 @@ class Durability(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DURABILITY_DURABLE: _ClassVar[Durability]
     DURABILITY_BEST_EFFORT: _ClassVar[Durability]
 
+class QueueOverflow(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    QUEUE_OVERFLOW_UNSPECIFIED: _ClassVar[QueueOverflow]
+    QUEUE_OVERFLOW_REJECT: _ClassVar[QueueOverflow]
+    QUEUE_OVERFLOW_DROP_OLDEST: _ClassVar[QueueOverflow]
+
 class SubscriptionScope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SUBSCRIPTION_SCOPE_UNSPECIFIED: _ClassVar[SubscriptionScope]
@@ -41,6 +47,9 @@ PRIORITY_CRITICAL: Priority
 DURABILITY_UNSPECIFIED: Durability
 DURABILITY_DURABLE: Durability
 DURABILITY_BEST_EFFORT: Durability
+QUEUE_OVERFLOW_UNSPECIFIED: QueueOverflow
+QUEUE_OVERFLOW_REJECT: QueueOverflow
+QUEUE_OVERFLOW_DROP_OLDEST: QueueOverflow
 SUBSCRIPTION_SCOPE_UNSPECIFIED: SubscriptionScope
 SUBSCRIPTION_SCOPE_AGENT: SubscriptionScope
 SUBSCRIPTION_SCOPE_INSTANCE: SubscriptionScope
@@ -125,18 +134,30 @@ class ConnectResponse(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., batch: _Optional[_Union[ServerBatch, _Mapping]] = ..., subscribe_result: _Optional[_Union[SubscribeResult, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("agent", "instance", "credit", "subscriptions", "take_inbox")
+    __slots__ = ("agent", "instance", "credit", "subscriptions", "take_inbox", "queue")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     CREDIT_FIELD_NUMBER: _ClassVar[int]
     SUBSCRIPTIONS_FIELD_NUMBER: _ClassVar[int]
     TAKE_INBOX_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
     agent: str
     instance: str
     credit: Credit
     subscriptions: _containers.RepeatedCompositeFieldContainer[Subscribe]
     take_inbox: bool
-    def __init__(self, agent: _Optional[str] = ..., instance: _Optional[str] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., subscriptions: _Optional[_Iterable[_Union[Subscribe, _Mapping]]] = ..., take_inbox: _Optional[bool] = ...) -> None: ...
+    queue: QueuePolicy
+    def __init__(self, agent: _Optional[str] = ..., instance: _Optional[str] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., subscriptions: _Optional[_Iterable[_Union[Subscribe, _Mapping]]] = ..., take_inbox: _Optional[bool] = ..., queue: _Optional[_Union[QueuePolicy, _Mapping]] = ...) -> None: ...
+
+class QueuePolicy(_message.Message):
+    __slots__ = ("max_messages", "max_bytes", "overflow")
+    MAX_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OVERFLOW_FIELD_NUMBER: _ClassVar[int]
+    max_messages: int
+    max_bytes: int
+    overflow: QueueOverflow
+    def __init__(self, max_messages: _Optional[int] = ..., max_bytes: _Optional[int] = ..., overflow: _Optional[_Union[QueueOverflow, str]] = ...) -> None: ...
 
 class Credit(_message.Message):
     __slots__ = ("messages", "bytes")
@@ -350,8 +371,28 @@ class TailMessagesResponse(_message.Message):
     record: MessageRecord
     def __init__(self, record: _Optional[_Union[MessageRecord, _Mapping]] = ...) -> None: ...
 
+class ReplayMessagesRequest(_message.Message):
+    __slots__ = ("filter", "recipient", "max_messages", "after")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    MAX_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    filter: MessageFilter
+    recipient: str
+    max_messages: int
+    after: str
+    def __init__(self, filter: _Optional[_Union[MessageFilter, _Mapping]] = ..., recipient: _Optional[str] = ..., max_messages: _Optional[int] = ..., after: _Optional[str] = ...) -> None: ...
+
+class ReplayMessagesResponse(_message.Message):
+    __slots__ = ("replayed", "next_cursor")
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    replayed: int
+    next_cursor: str
+    def __init__(self, replayed: _Optional[int] = ..., next_cursor: _Optional[str] = ...) -> None: ...
+
 class DeadLetter(_message.Message):
-    __slots__ = ("dead_letter_id", "message", "recipient", "reason", "detail", "attempts", "dead_time")
+    __slots__ = ("dead_letter_id", "message", "recipient", "reason", "detail", "attempts", "dead_time", "history")
     DEAD_LETTER_ID_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RECIPIENT_FIELD_NUMBER: _ClassVar[int]
@@ -359,6 +400,7 @@ class DeadLetter(_message.Message):
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     DEAD_TIME_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
     dead_letter_id: str
     message: Message
     recipient: str
@@ -366,7 +408,34 @@ class DeadLetter(_message.Message):
     detail: str
     attempts: int
     dead_time: _timestamp_pb2.Timestamp
-    def __init__(self, dead_letter_id: _Optional[str] = ..., message: _Optional[_Union[Message, _Mapping]] = ..., recipient: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., attempts: _Optional[int] = ..., dead_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    history: _containers.RepeatedCompositeFieldContainer[DeliveryAttempt]
+    def __init__(self, dead_letter_id: _Optional[str] = ..., message: _Optional[_Union[Message, _Mapping]] = ..., recipient: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., attempts: _Optional[int] = ..., dead_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., history: _Optional[_Iterable[_Union[DeliveryAttempt, _Mapping]]] = ...) -> None: ...
+
+class DeliveryAttempt(_message.Message):
+    __slots__ = ("attempt", "instance", "end_time", "outcome", "detail")
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    attempt: int
+    instance: str
+    end_time: _timestamp_pb2.Timestamp
+    outcome: str
+    detail: str
+    def __init__(self, attempt: _Optional[int] = ..., instance: _Optional[str] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outcome: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class GetDeadLetterRequest(_message.Message):
+    __slots__ = ("dead_letter_id",)
+    DEAD_LETTER_ID_FIELD_NUMBER: _ClassVar[int]
+    dead_letter_id: str
+    def __init__(self, dead_letter_id: _Optional[str] = ...) -> None: ...
+
+class GetDeadLetterResponse(_message.Message):
+    __slots__ = ("dead_letter",)
+    DEAD_LETTER_FIELD_NUMBER: _ClassVar[int]
+    dead_letter: DeadLetter
+    def __init__(self, dead_letter: _Optional[_Union[DeadLetter, _Mapping]] = ...) -> None: ...
 
 class ListDeadLettersRequest(_message.Message):
     __slots__ = ("recipient", "page_size", "page_token")
@@ -387,12 +456,30 @@ class ListDeadLettersResponse(_message.Message):
     def __init__(self, dead_letters: _Optional[_Iterable[_Union[DeadLetter, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class RedriveDeadLettersRequest(_message.Message):
-    __slots__ = ("dead_letter_ids", "recipient")
+    __slots__ = ("dead_letter_ids", "recipient", "all")
     DEAD_LETTER_IDS_FIELD_NUMBER: _ClassVar[int]
     RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
     dead_letter_ids: _containers.RepeatedScalarFieldContainer[str]
     recipient: str
-    def __init__(self, dead_letter_ids: _Optional[_Iterable[str]] = ..., recipient: _Optional[str] = ...) -> None: ...
+    all: bool
+    def __init__(self, dead_letter_ids: _Optional[_Iterable[str]] = ..., recipient: _Optional[str] = ..., all: _Optional[bool] = ...) -> None: ...
+
+class PurgeDeadLettersRequest(_message.Message):
+    __slots__ = ("dead_letter_ids", "recipient", "all")
+    DEAD_LETTER_IDS_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    dead_letter_ids: _containers.RepeatedScalarFieldContainer[str]
+    recipient: str
+    all: bool
+    def __init__(self, dead_letter_ids: _Optional[_Iterable[str]] = ..., recipient: _Optional[str] = ..., all: _Optional[bool] = ...) -> None: ...
+
+class PurgeDeadLettersResponse(_message.Message):
+    __slots__ = ("purged",)
+    PURGED_FIELD_NUMBER: _ClassVar[int]
+    purged: int
+    def __init__(self, purged: _Optional[int] = ...) -> None: ...
 
 class RedriveDeadLettersResponse(_message.Message):
     __slots__ = ("redriven",)
@@ -413,7 +500,7 @@ class GetQueueStatsResponse(_message.Message):
     def __init__(self, queues: _Optional[_Iterable[_Union[QueueStats, _Mapping]]] = ...) -> None: ...
 
 class QueueStats(_message.Message):
-    __slots__ = ("recipient", "queued", "in_flight", "delayed", "bytes", "oldest_age", "consumers", "dead_letters", "dropped")
+    __slots__ = ("recipient", "queued", "in_flight", "delayed", "bytes", "oldest_age", "consumers", "dead_letters", "dropped", "max_messages", "max_bytes", "overflow")
     RECIPIENT_FIELD_NUMBER: _ClassVar[int]
     QUEUED_FIELD_NUMBER: _ClassVar[int]
     IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
@@ -423,6 +510,9 @@ class QueueStats(_message.Message):
     CONSUMERS_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
+    MAX_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OVERFLOW_FIELD_NUMBER: _ClassVar[int]
     recipient: str
     queued: int
     in_flight: int
@@ -432,4 +522,7 @@ class QueueStats(_message.Message):
     consumers: int
     dead_letters: int
     dropped: int
-    def __init__(self, recipient: _Optional[str] = ..., queued: _Optional[int] = ..., in_flight: _Optional[int] = ..., delayed: _Optional[int] = ..., bytes: _Optional[int] = ..., oldest_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., consumers: _Optional[int] = ..., dead_letters: _Optional[int] = ..., dropped: _Optional[int] = ...) -> None: ...
+    max_messages: int
+    max_bytes: int
+    overflow: QueueOverflow
+    def __init__(self, recipient: _Optional[str] = ..., queued: _Optional[int] = ..., in_flight: _Optional[int] = ..., delayed: _Optional[int] = ..., bytes: _Optional[int] = ..., oldest_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., consumers: _Optional[int] = ..., dead_letters: _Optional[int] = ..., dropped: _Optional[int] = ..., max_messages: _Optional[int] = ..., max_bytes: _Optional[int] = ..., overflow: _Optional[_Union[QueueOverflow, str]] = ...) -> None: ...

@@ -58,10 +58,25 @@ class BusServiceStub:
                 request_serializer=pentad_dot_bus_dot_v1_dot_bus__pb2.TailMessagesRequest.SerializeToString,
                 response_deserializer=pentad_dot_bus_dot_v1_dot_bus__pb2.TailMessagesResponse.FromString,
                 _registered_method=True)
+        self.ReplayMessages = channel.unary_unary(
+                '/pentad.bus.v1.BusService/ReplayMessages',
+                request_serializer=pentad_dot_bus_dot_v1_dot_bus__pb2.ReplayMessagesRequest.SerializeToString,
+                response_deserializer=pentad_dot_bus_dot_v1_dot_bus__pb2.ReplayMessagesResponse.FromString,
+                _registered_method=True)
         self.ListDeadLetters = channel.unary_unary(
                 '/pentad.bus.v1.BusService/ListDeadLetters',
                 request_serializer=pentad_dot_bus_dot_v1_dot_bus__pb2.ListDeadLettersRequest.SerializeToString,
                 response_deserializer=pentad_dot_bus_dot_v1_dot_bus__pb2.ListDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.GetDeadLetter = channel.unary_unary(
+                '/pentad.bus.v1.BusService/GetDeadLetter',
+                request_serializer=pentad_dot_bus_dot_v1_dot_bus__pb2.GetDeadLetterRequest.SerializeToString,
+                response_deserializer=pentad_dot_bus_dot_v1_dot_bus__pb2.GetDeadLetterResponse.FromString,
+                _registered_method=True)
+        self.PurgeDeadLetters = channel.unary_unary(
+                '/pentad.bus.v1.BusService/PurgeDeadLetters',
+                request_serializer=pentad_dot_bus_dot_v1_dot_bus__pb2.PurgeDeadLettersRequest.SerializeToString,
+                response_deserializer=pentad_dot_bus_dot_v1_dot_bus__pb2.PurgeDeadLettersResponse.FromString,
                 _registered_method=True)
         self.RedriveDeadLetters = channel.unary_unary(
                 '/pentad.bus.v1.BusService/RedriveDeadLetters',
@@ -97,8 +112,8 @@ class BusServiceServicer:
     def Publish(self, request, context):
         """Publishes one message and answers when it is stored. For more than a few messages a second, use Connect.
 
-        Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL (with a retry hint), INVALID_ARGUMENT
-        MESSAGE_TOO_LARGE, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
+        Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL, RATE_QUOTA_EXCEEDED or STORAGE_QUOTA_EXCEEDED (with a
+        retry hint), INVALID_ARGUMENT MESSAGE_TOO_LARGE, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,6 +135,17 @@ class BusServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReplayMessages(self, request, context):
+        """Puts messages of the history once more into one inbox, oldest first, as new messages of the same ids.
+
+        Each carries the header `pentad-replayed` with the time at which it was first taken. Such copies are in the history too,
+        and are themselves never replayed. The inbox's bound holds: what no longer fits is left for the next call.
+        Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL when not one message fits, OUT_OF_RANGE CURSOR_EXPIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDeadLetters(self, request, context):
         """Messages that were given up on, newest first, with the reason.
         """
@@ -127,8 +153,28 @@ class BusServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetDeadLetter(self, request, context):
+        """One dead letter, with what became of each attempt to deliver it.
+
+        Errors: NOT_FOUND DEAD_LETTER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PurgeDeadLetters(self, request, context):
+        """Removes dead letters for good. The history keeps the messages for as long as it keeps any.
+
+        Errors: INVALID_ARGUMENT NOTHING_TO_PURGE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RedriveDeadLetters(self, request, context):
         """Puts dead letters back into the inbox they came from, with a fresh count of attempts.
+
+        Errors: INVALID_ARGUMENT NOTHING_TO_REDRIVE, RESOURCE_EXHAUSTED QUEUE_FULL when not one of them fits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,10 +210,25 @@ def add_BusServiceServicer_to_server(servicer, server):
                     request_deserializer=pentad_dot_bus_dot_v1_dot_bus__pb2.TailMessagesRequest.FromString,
                     response_serializer=pentad_dot_bus_dot_v1_dot_bus__pb2.TailMessagesResponse.SerializeToString,
             ),
+            'ReplayMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayMessages,
+                    request_deserializer=pentad_dot_bus_dot_v1_dot_bus__pb2.ReplayMessagesRequest.FromString,
+                    response_serializer=pentad_dot_bus_dot_v1_dot_bus__pb2.ReplayMessagesResponse.SerializeToString,
+            ),
             'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDeadLetters,
                     request_deserializer=pentad_dot_bus_dot_v1_dot_bus__pb2.ListDeadLettersRequest.FromString,
                     response_serializer=pentad_dot_bus_dot_v1_dot_bus__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'GetDeadLetter': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDeadLetter,
+                    request_deserializer=pentad_dot_bus_dot_v1_dot_bus__pb2.GetDeadLetterRequest.FromString,
+                    response_serializer=pentad_dot_bus_dot_v1_dot_bus__pb2.GetDeadLetterResponse.SerializeToString,
+            ),
+            'PurgeDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeDeadLetters,
+                    request_deserializer=pentad_dot_bus_dot_v1_dot_bus__pb2.PurgeDeadLettersRequest.FromString,
+                    response_serializer=pentad_dot_bus_dot_v1_dot_bus__pb2.PurgeDeadLettersResponse.SerializeToString,
             ),
             'RedriveDeadLetters': grpc.unary_unary_rpc_method_handler(
                     servicer.RedriveDeadLetters,
@@ -303,6 +364,33 @@ class BusService:
             _registered_method=True)
 
     @staticmethod
+    def ReplayMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pentad.bus.v1.BusService/ReplayMessages',
+            pentad_dot_bus_dot_v1_dot_bus__pb2.ReplayMessagesRequest.SerializeToString,
+            pentad_dot_bus_dot_v1_dot_bus__pb2.ReplayMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListDeadLetters(request,
             target,
             options=(),
@@ -319,6 +407,60 @@ class BusService:
             '/pentad.bus.v1.BusService/ListDeadLetters',
             pentad_dot_bus_dot_v1_dot_bus__pb2.ListDeadLettersRequest.SerializeToString,
             pentad_dot_bus_dot_v1_dot_bus__pb2.ListDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDeadLetter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pentad.bus.v1.BusService/GetDeadLetter',
+            pentad_dot_bus_dot_v1_dot_bus__pb2.GetDeadLetterRequest.SerializeToString,
+            pentad_dot_bus_dot_v1_dot_bus__pb2.GetDeadLetterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PurgeDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pentad.bus.v1.BusService/PurgeDeadLetters',
+            pentad_dot_bus_dot_v1_dot_bus__pb2.PurgeDeadLettersRequest.SerializeToString,
+            pentad_dot_bus_dot_v1_dot_bus__pb2.PurgeDeadLettersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -31,8 +31,8 @@ class BusServiceStub:
     Publish: _aio.UnaryUnaryMultiCallable[_bus_pb2.PublishRequest, _bus_pb2.PublishResponse]
     """Publishes one message and answers when it is stored. For more than a few messages a second, use Connect.
 
-    Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL (with a retry hint), INVALID_ARGUMENT
-    MESSAGE_TOO_LARGE, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
+    Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL, RATE_QUOTA_EXCEEDED or STORAGE_QUOTA_EXCEEDED (with a
+    retry hint), INVALID_ARGUMENT MESSAGE_TOO_LARGE, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
     """
     ListMessages: _aio.UnaryUnaryMultiCallable[_bus_pb2.ListMessagesRequest, _bus_pb2.ListMessagesResponse]
     """The history of durable messages, newest first."""
@@ -41,10 +41,30 @@ class BusServiceStub:
 
     Errors: OUT_OF_RANGE CURSOR_EXPIRED with the oldest cursor that can be had.
     """
+    ReplayMessages: _aio.UnaryUnaryMultiCallable[_bus_pb2.ReplayMessagesRequest, _bus_pb2.ReplayMessagesResponse]
+    """Puts messages of the history once more into one inbox, oldest first, as new messages of the same ids.
+
+    Each carries the header `pentad-replayed` with the time at which it was first taken. Such copies are in the history too,
+    and are themselves never replayed. The inbox's bound holds: what no longer fits is left for the next call.
+    Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL when not one message fits, OUT_OF_RANGE CURSOR_EXPIRED.
+    """
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_bus_pb2.ListDeadLettersRequest, _bus_pb2.ListDeadLettersResponse]
     """Messages that were given up on, newest first, with the reason."""
+    GetDeadLetter: _aio.UnaryUnaryMultiCallable[_bus_pb2.GetDeadLetterRequest, _bus_pb2.GetDeadLetterResponse]
+    """One dead letter, with what became of each attempt to deliver it.
+
+    Errors: NOT_FOUND DEAD_LETTER_NOT_FOUND.
+    """
+    PurgeDeadLetters: _aio.UnaryUnaryMultiCallable[_bus_pb2.PurgeDeadLettersRequest, _bus_pb2.PurgeDeadLettersResponse]
+    """Removes dead letters for good. The history keeps the messages for as long as it keeps any.
+
+    Errors: INVALID_ARGUMENT NOTHING_TO_PURGE.
+    """
     RedriveDeadLetters: _aio.UnaryUnaryMultiCallable[_bus_pb2.RedriveDeadLettersRequest, _bus_pb2.RedriveDeadLettersResponse]
-    """Puts dead letters back into the inbox they came from, with a fresh count of attempts."""
+    """Puts dead letters back into the inbox they came from, with a fresh count of attempts.
+
+    Errors: INVALID_ARGUMENT NOTHING_TO_REDRIVE, RESOURCE_EXHAUSTED QUEUE_FULL when not one of them fits.
+    """
     GetQueueStats: _aio.UnaryUnaryMultiCallable[_bus_pb2.GetQueueStatsRequest, _bus_pb2.GetQueueStatsResponse]
     """How full the inboxes are."""
 
@@ -77,8 +97,8 @@ class BusServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_bus_pb2.PublishResponse]:
         """Publishes one message and answers when it is stored. For more than a few messages a second, use Connect.
 
-        Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL (with a retry hint), INVALID_ARGUMENT
-        MESSAGE_TOO_LARGE, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
+        Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL, RATE_QUOTA_EXCEEDED or STORAGE_QUOTA_EXCEEDED (with a
+        retry hint), INVALID_ARGUMENT MESSAGE_TOO_LARGE, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
         """
 
     @_abc_1.abstractmethod
@@ -101,6 +121,19 @@ class BusServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ReplayMessages(
+        self,
+        request: _bus_pb2.ReplayMessagesRequest,
+        context: _aio.ServicerContext[_bus_pb2.ReplayMessagesRequest, _abc.Awaitable[_bus_pb2.ReplayMessagesResponse]],
+    ) -> _abc.Awaitable[_bus_pb2.ReplayMessagesResponse]:
+        """Puts messages of the history once more into one inbox, oldest first, as new messages of the same ids.
+
+        Each carries the header `pentad-replayed` with the time at which it was first taken. Such copies are in the history too,
+        and are themselves never replayed. The inbox's bound holds: what no longer fits is left for the next call.
+        Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL when not one message fits, OUT_OF_RANGE CURSOR_EXPIRED.
+        """
+
+    @_abc_1.abstractmethod
     def ListDeadLetters(
         self,
         request: _bus_pb2.ListDeadLettersRequest,
@@ -109,12 +142,37 @@ class BusServiceServicer(metaclass=_abc_1.ABCMeta):
         """Messages that were given up on, newest first, with the reason."""
 
     @_abc_1.abstractmethod
+    def GetDeadLetter(
+        self,
+        request: _bus_pb2.GetDeadLetterRequest,
+        context: _aio.ServicerContext[_bus_pb2.GetDeadLetterRequest, _abc.Awaitable[_bus_pb2.GetDeadLetterResponse]],
+    ) -> _abc.Awaitable[_bus_pb2.GetDeadLetterResponse]:
+        """One dead letter, with what became of each attempt to deliver it.
+
+        Errors: NOT_FOUND DEAD_LETTER_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def PurgeDeadLetters(
+        self,
+        request: _bus_pb2.PurgeDeadLettersRequest,
+        context: _aio.ServicerContext[_bus_pb2.PurgeDeadLettersRequest, _abc.Awaitable[_bus_pb2.PurgeDeadLettersResponse]],
+    ) -> _abc.Awaitable[_bus_pb2.PurgeDeadLettersResponse]:
+        """Removes dead letters for good. The history keeps the messages for as long as it keeps any.
+
+        Errors: INVALID_ARGUMENT NOTHING_TO_PURGE.
+        """
+
+    @_abc_1.abstractmethod
     def RedriveDeadLetters(
         self,
         request: _bus_pb2.RedriveDeadLettersRequest,
         context: _aio.ServicerContext[_bus_pb2.RedriveDeadLettersRequest, _abc.Awaitable[_bus_pb2.RedriveDeadLettersResponse]],
     ) -> _abc.Awaitable[_bus_pb2.RedriveDeadLettersResponse]:
-        """Puts dead letters back into the inbox they came from, with a fresh count of attempts."""
+        """Puts dead letters back into the inbox they came from, with a fresh count of attempts.
+
+        Errors: INVALID_ARGUMENT NOTHING_TO_REDRIVE, RESOURCE_EXHAUSTED QUEUE_FULL when not one of them fits.
+        """
 
     @_abc_1.abstractmethod
     def GetQueueStats(

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from pentad.bus.v1.bus_pb2 import Message
-from pentad_bus.entry import Entry
+from pentad_bus.entry import NO_HISTORY, Attempt, Entry
 from pentad_bus.inbox import Inbox
+from pentad_bus.policy import Policy
 
 MessageRow = tuple[int, str, str, str, str | None, str | None, str, str | None, str | None, float, bytes]
 """seq, id, tenant, sender, recipient, topic, type, run id, correlation id, create time, body. A tuple: the
@@ -21,17 +22,18 @@ EntryRow = tuple[int, int, str, str, float]
 EntryKey = tuple[int, int]
 """message seq, inbox id."""
 
-RetryRow = tuple[int, float, int, int]
-"""attempts, due time, message seq, inbox id."""
+RetryRow = tuple[int, float, int, int, list[Attempt]]
+"""attempts, due time, message seq, inbox id, the deliveries that failed."""
 
 
 class InboxRow(NamedTuple):
-    """An inbox and its topic subscriptions as (pattern, filter)."""
+    """An inbox, its topic subscriptions as (pattern, filter), and what its agent asked for."""
 
     id: int
     tenant_id: str
     name: str
     subscriptions: list[tuple[str, str]]
+    policy: Policy = Policy()
 
 
 class DeadRow(NamedTuple):
@@ -46,6 +48,7 @@ class DeadRow(NamedTuple):
     attempts: int
     body: bytes
     dead_time: float
+    history: list[Attempt] = NO_HISTORY
 
 
 class WaitingRow(NamedTuple):
@@ -60,12 +63,13 @@ class WaitingRow(NamedTuple):
     message_id: str
     create_time: float
     body: bytes
+    history: list[Attempt] = NO_HISTORY
 
     def entry(self, inbox: Inbox) -> Entry:
         """The entry that it was. Raises DecodeError if its bytes are damaged."""
         message = Message.FromString(self.body)
         ttl = message.ttl.seconds + message.ttl.nanos / 1e9
-        return Entry(
+        entry = Entry(
             inbox,
             self.subscription,
             True,
@@ -80,6 +84,8 @@ class WaitingRow(NamedTuple):
             message.hops,
             self.attempts,
         )
+        entry.history = self.history
+        return entry
 
 
 class HistoryRow(NamedTuple):
@@ -103,7 +109,7 @@ class Changes:
     removed: list[int] = field(default_factory=list)
     """Inboxes, with the entries in them."""
     redriven: list[str] = field(default_factory=list)
-    """Dead letters that are none any more."""
+    """Dead letters that are put back."""
 
     def __bool__(self) -> bool:
         return bool(
@@ -168,11 +174,26 @@ class Journal(Protocol):
     def write(self, changes: Changes) -> None:
         """Stores all of it in one transaction, or nothing."""
 
-    def sweep(self, before: float, keep: int, floor: int, most: int) -> int:
-        """Deletes up to `most` of the oldest messages; how many it did.
+    def check(self) -> None:
+        """Writes something and takes it back. Raises Unavailable if nothing can be stored at the moment."""
 
-        Those taken before `before`, and those beyond the newest `keep`; none with a seq of `floor` or more.
+    def sweep(self, before: float, keep: int, floor: int, most: int, excess: int = 0) -> tuple[int, int]:
+        """Deletes up to `most` of the oldest messages; how many it did, and their bytes.
+
+        Those taken before `before`, those beyond the newest `keep`, and the oldest `excess` bytes; none with
+        a seq of `floor` or more.
         """
+
+    def sweep_dead(self, before: float, keep: int, most: int) -> int:
+        """Deletes up to `most` of the oldest dead letters, those from before `before` and those beyond the
+        newest `keep`; how many it did.
+        """
+
+    def history_size(self) -> int:
+        """Bytes of all messages of the history. Reads all of it."""
+
+    def purge(self, tenant: str, ids: Sequence[str], recipient: str) -> int:
+        """Deletes dead letters: these, or if there are no ids all of an inbox ("": of all); how many."""
 
     def history(
         self, tenant: str, wanted: HistoryFilter, *, before: int | None, limit: int

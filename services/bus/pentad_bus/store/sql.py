@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import IO, Any
 
-from sqlalchemy import Row, Select, delete, func, select, text
+from sqlalchemy import Row, Select, func, select, text
 from sqlalchemy.exc import DBAPIError
 
+from pentad_bus.policy import Policy
+from pentad_bus.store import retention
 from pentad_bus.store.journal import (
     Changes,
     DeadRow,
@@ -154,21 +156,32 @@ class SqlJournal:
         if connection is not None:
             connection.invalidate()
 
-    def sweep(self, before: float, keep: int, floor: int, most: int) -> int:
-        """Deletes up to `most` of the oldest messages; how many it did."""
+    def check(self) -> None:
+        """Writes something and takes it back. Raises Unavailable if nothing can be stored at the moment."""
+        with self._transaction() as cursor:
+            self._statements.insert_entries(cursor, [(-1, -1, "", "", 0.0)])
+            self._statements.delete_settled(cursor, [(-1, -1)])
+
+    def sweep(self, before: float, keep: int, floor: int, most: int, excess: int = 0) -> tuple[int, int]:
+        """Deletes up to `most` of the oldest messages; how many it did, and their bytes."""
         with self._connect(ALL_TENANTS, writing=True) as connection:
-            newest = connection.execute(select(func.max(BusMessage.seq))).scalar() or 0
-            bound = min(max(newest - keep, self._seq_at(connection, before) - 1), floor - 1, newest - 1)
-            oldest = connection.execute(select(func.min(BusMessage.seq))).scalar()
-            if oldest is None or oldest > bound:
-                return 0
-            doomed = (
-                select(BusMessage.seq).where(BusMessage.seq <= bound).order_by(BusMessage.seq).limit(most)
-            )
-            last = max(connection.execute(doomed).scalars())
-            found = connection.execute(delete(BusMessage).where(BusMessage.seq <= last))
-            connection.commit()
-            return int(found.rowcount)
+            aged = self._seq_at(connection, before) - 1
+            return retention.sweep(connection, aged, keep, floor, most, excess)
+
+    def sweep_dead(self, before: float, keep: int, most: int) -> int:
+        """Deletes up to `most` of the oldest dead letters; how many it did."""
+        with self._connect(ALL_TENANTS, writing=True) as connection:
+            return retention.sweep_dead(connection, datetime.fromtimestamp(before, UTC), keep, most)
+
+    def history_size(self) -> int:
+        """Bytes of all messages of the history."""
+        with self._connect(ALL_TENANTS) as connection:
+            return retention.history_size(connection)
+
+    def purge(self, tenant: str, ids: Sequence[str], recipient: str) -> int:
+        """Deletes dead letters: these, or all of an inbox, or all; how many."""
+        with self._connect(tenant, writing=True) as connection:
+            return retention.purge(connection, tenant, ids, recipient)
 
     # ---------------------------------------------------------------------------------------------- reading
 
@@ -193,7 +206,13 @@ class SqlJournal:
         """All that waits, and the ids taken since `recent_since`."""
         with self._connect(ALL_TENANTS) as connection:
             inboxes = [
-                InboxRow(row.id, row.tenant_id, row.recipient, [tuple(item) for item in row.subscriptions])
+                InboxRow(
+                    row.id,
+                    row.tenant_id,
+                    row.recipient,
+                    [tuple(item) for item in row.subscriptions],
+                    Policy(**row.policy),
+                )
                 for row in connection.execute(select(Inbox.__table__).order_by(Inbox.id))
             ]
             first_recent = self._seq_at(connection, recent_since)
@@ -227,6 +246,7 @@ class SqlJournal:
                 row.id,
                 created,
                 bytes(row.body),
+                [tuple(item) for item in row.history or ()],
             )
 
     def _seq_at(self, connection: Any, time: float) -> int:
@@ -340,4 +360,5 @@ def _dead_row(row: Row[Any]) -> DeadRow:
         row.attempts,
         bytes(row.body),
         row.dead_time.timestamp(),
+        [tuple(item) for item in row.history or ()],
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Dialect
 
+from pentad_bus.entry import Attempt
 from pentad_bus.store.journal import DeadRow, EntryKey, EntryRow, InboxRow, MessageRow, RetryRow
 from pentad_common.models import BusMessage, DeadLetter, Inbox, QueueEntry
 from pentad_common.models.base import UtcDateTime
@@ -26,7 +27,7 @@ _MESSAGE_COLUMNS = (
     "seq, id, tenant_id, sender, recipient, topic, type, run_id, correlation_id, create_time, body"
 )
 _ENTRY_COLUMNS = "message_seq, inbox_id, tenant_id, subscription, due_time, attempts"
-_DEAD_COLUMNS = "id, tenant_id, message_id, recipient, reason, detail, attempts, body, dead_time"
+_DEAD_COLUMNS = "id, tenant_id, message_id, recipient, reason, detail, attempts, body, dead_time, history"
 
 
 class Statements:
@@ -53,7 +54,7 @@ class Statements:
 
     def insert_dead(self, cursor: Any, rows: Sequence[DeadRow]) -> None:
         """Rows of `dead_letters`."""
-        full = [(*row[:8], self._time(row.dead_time)) for row in rows]
+        full = [(*row[:8], self._time(row.dead_time), _json(row.history)) for row in rows]
         self._insert(cursor, DeadLetter.__tablename__, _DEAD_COLUMNS, full)
 
     def _insert(self, cursor: Any, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -78,11 +79,12 @@ class Statements:
         """Attempts and due time of entries that were given back."""
         mark = self._mark
         statement = (
-            f"UPDATE queue_entries SET attempts = {mark}, due_time = {mark} "
+            f"UPDATE queue_entries SET attempts = {mark}, due_time = {mark}, history = {mark} "
             f"WHERE message_seq = {mark} AND inbox_id = {mark}"
         )
-        for attempts, due, seq, inbox_id in rows:
-            cursor.execute(statement, (attempts, self._time(due) if due else None, seq, inbox_id))
+        for attempts, due, seq, inbox_id, history in rows:
+            time = self._time(due) if due else None
+            cursor.execute(statement, (attempts, time, _json(history), seq, inbox_id))
 
     def delete_dead(self, cursor: Any, ids: Sequence[str]) -> None:
         """Dead letters that are none any more."""
@@ -92,17 +94,24 @@ class Statements:
     def save_inboxes(self, cursor: Any, rows: Iterable[InboxRow]) -> None:
         """New inboxes, and others with their subscriptions as they are now."""
         now = self._time(datetime.now(UTC).timestamp())
-        columns = "id, tenant_id, recipient, subscriptions, create_time"
+        columns = "id, tenant_id, recipient, subscriptions, policy, create_time"
         statement = insert_sql(Inbox.__tablename__, columns, 1, self._mark)
-        statement += " ON CONFLICT (id) DO UPDATE SET subscriptions = excluded.subscriptions"
+        statement += (
+            " ON CONFLICT (id) DO UPDATE SET subscriptions = excluded.subscriptions, policy = excluded.policy"
+        )
         for row in rows:
-            cursor.execute(statement, (row.id, row.tenant_id, row.name, json.dumps(row.subscriptions), now))
+            wanted = json.dumps(row.subscriptions), json.dumps(row.policy._asdict())
+            cursor.execute(statement, (row.id, row.tenant_id, row.name, *wanted, now))
 
     def remove_inboxes(self, cursor: Any, ids: Sequence[int]) -> None:
         """Inboxes, with the entries in them."""
         for inbox_id in ids:
             cursor.execute(f"DELETE FROM queue_entries WHERE inbox_id = {self._mark}", (inbox_id,))
             cursor.execute(f"DELETE FROM inboxes WHERE id = {self._mark}", (inbox_id,))
+
+
+def _json(history: list[Attempt]) -> str | None:
+    return json.dumps(history) if history else None
 
 
 def chunks(rows: Sequence[Any]) -> Iterable[Sequence[Any]]:

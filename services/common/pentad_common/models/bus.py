@@ -58,6 +58,8 @@ class Inbox(Base):
     recipient: Mapped[str] = mapped_column(String(128))
     subscriptions: Mapped[list[Any]] = mapped_column(default=list)
     """`[pattern, filter]` of each topic subscription of scope AGENT."""
+    policy: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """What its agent asked for: `messages`, `bytes`, `overflow`; what is missing is as the bus is set."""
     create_time: Mapped[datetime] = mapped_column(default=utcnow)
 
     __table_args__ = (Index(None, "tenant_id", "recipient", unique=True),)
@@ -75,6 +77,8 @@ class QueueEntry(Base):
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     due_time: Mapped[datetime | None]
     """Not delivered before; NULL for at once."""
+    history: Mapped[list[Any] | None]
+    """`[attempt, instance, end time, outcome, detail]` of each delivery that failed."""
 
     __table_args__ = ({"sqlite_with_rowid": False},)
 
@@ -92,5 +96,10 @@ class DeadLetter(Keyed, Base):
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     body: Mapped[bytes] = mapped_column(LargeBinary)
     dead_time: Mapped[datetime] = mapped_column(default=utcnow)
+    history: Mapped[list[Any] | None]
+    """As in `queue_entries`."""
 
-    __table_args__ = (Index(None, "tenant_id", "recipient", "dead_time"),)
+    __table_args__ = (
+        Index(None, "tenant_id", "recipient", "dead_time"),
+        Index(None, "dead_time"),
+    )

@@ -50,9 +50,11 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("dead_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("history", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letters")),
     )
+    op.create_index(op.f("ix_dead_letters_dead_time"), "dead_letters", ["dead_time"], unique=False)
     op.create_index(
         op.f("ix_dead_letters_tenant_id_recipient_dead_time"),
         "dead_letters",
@@ -67,6 +69,7 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
         sa.Column("recipient", sa.String(length=128), nullable=False),
         sa.Column("subscriptions", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("policy", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_inboxes")),
     )
@@ -116,6 +119,7 @@ def upgrade() -> None:
         sa.Column("subscription", sa.String(length=255), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("due_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("history", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.PrimaryKeyConstraint("message_seq", "inbox_id", name=op.f("pk_queue_entries")),
         sqlite_with_rowid=False,
     )
@@ -589,4 +593,5 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_inboxes_tenant_id_recipient"), table_name="inboxes")
     op.drop_table("inboxes")
     op.drop_index(op.f("ix_dead_letters_tenant_id_recipient_dead_time"), table_name="dead_letters")
+    op.drop_index(op.f("ix_dead_letters_dead_time"), table_name="dead_letters")
     op.drop_table("dead_letters")
