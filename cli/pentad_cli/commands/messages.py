@@ -107,7 +107,7 @@ def messages(
 @limit_option(50)
 @json_option("One JSON array, newest first; of one dead letter, one object.")
 def dead(dead_letter_id: str, agent: str, limit: int, as_json: bool) -> None:
-    """List messages that were given up on, with the reason; with an ID, one and what became of each attempt."""
+    """List messages that were given up on, with the reason; with an ID, one and how its attempts ended."""
     from pentad_cli.message_document import DEAD_HEADINGS, dead_letter_document, dead_letter_row
     from pentad_cli.table import show_json, show_table
 

@@ -75,5 +75,5 @@ class Handlers:
 
     async def _keep(self, delivery: Delivery) -> None:
         """Tells the bus that it is being worked on."""
-        while delivery.progress():
+        while delivery.progress():  # noqa: ASYNC110 - it says so each time
             await asyncio.sleep(self._ack_wait() / 3)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pentad.bus.v1 import bus_pb2 as pb
 from pentad_client.channel import Stream
 from pentad_client.delivery import Delivery
-from pentad_client.errors import Unavailable, from_proto
+from pentad_client.errors import InvalidArgument, Unavailable, from_proto
 
 if TYPE_CHECKING:
     from pentad_client.connection import Connection
@@ -35,6 +35,7 @@ class Link:
         self._connection = connection
         self._stream = stream
         self._seq = 0
+        self._largest = 2**63
         self._acks: list[int] = []
         self._nacks: list[pb.Nack] = []
         self._progress: list[int] = []
@@ -101,6 +102,7 @@ class Link:
         if frame is None or frame.WhichOneof("frame") != "welcome":
             raise Unavailable("CONNECTION_LOST", "the bus ended the stream before its welcome")
         self.welcome = frame.welcome
+        self._largest = frame.welcome.max_message_bytes or self._largest
 
     async def run(self) -> None:
         """Sends and receives until the stream ends. Raises PentadError if it ends with one."""
@@ -163,10 +165,13 @@ class Link:
             if self.draining and delivery is None:
                 return  # the next link takes it
             length = publication.size
-            if size and size + length > MOST_BYTES:
+            if size and size + length > MOST_BYTES and length <= self._largest:
                 return
-            size += length
             waiting.popleft()
+            if length > self._largest:  # the transport would end the stream, again and again
+                publication.refuse(_too_large(length, self._largest))
+                continue
+            size += length
             self._seq += 1
             publication.seq = self._seq
             self.unconfirmed.append(publication)
@@ -213,3 +218,13 @@ class Link:
                 self.open.pop(publication.settles.tag, None)
             publication.confirm()
         self._connection.moved()
+
+
+def _too_large(size: int, limit: int) -> InvalidArgument:
+    return InvalidArgument(
+        "MESSAGE_TOO_LARGE",
+        f"the message has {size} bytes, and {limit} are the most; larger payloads go by "
+        "reference, as an Artifact",
+        size=size,
+        limit=limit,
+    )

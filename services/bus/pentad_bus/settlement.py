@@ -42,8 +42,8 @@ class Settlement:
             self.hold(entry)
         else:
             inbox.ready.push(entry)
-            if inbox.drops_oldest and inbox.over:
-                self.make_room(inbox)
+        if inbox.drops_oldest:
+            self.make_room(inbox)
 
     def make_room(self, inbox: Inbox) -> None:
         """Drops the oldest of the lowest priority until the rest fits; the last one that waits stays."""
@@ -69,6 +69,8 @@ class Settlement:
             inbox.delayed.discard(entry)
             entry.due = 0.0
             inbox.ready.put_back(entry)
+            if inbox.drops_oldest:
+                self.make_room(inbox)
             inbox.wake()
 
     def settled(self, entry: Entry) -> None:
@@ -124,6 +126,8 @@ class Settlement:
             self.hold(entry)
         else:
             inbox.ready.put_back(entry)
+        if inbox.drops_oldest:
+            self.make_room(inbox)
 
     def bury(self, entry: Entry, reason: str, detail: str = "") -> None:
         """Gives a message up: it goes to the dead letters. The caller has taken it out of its queue."""

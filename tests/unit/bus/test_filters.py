@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from pentad_bus.filters import compile_filter, variables
@@ -42,7 +44,15 @@ def test_an_empty_filter_takes_all() -> None:
     [
         ("type ==", "Syntax error"),
         ("colour == 'red'", "there is no colour"),
-        ("headers.all(a, headers.all(b, headers.all(c, a == b)))", "3 loops"),
+        ("headers.all(a, headers.all(b, a == b))", "2 loops"),
+        ("headers.all(a, headers.all//\n(b, a == b))", "one line"),
+        ("[1, 2].map(a, a).size() > 1", "`map`"),
+        (f"[{'0,' * 250}0].all(a, true)", "512 characters"),
+        ("headers.exists(a, a.matches('x'))", "beside a loop"),
+        ("type.matches(headers['p'])", "a literal"),
+        ("type.matches('a{1000}')", "a literal"),
+        ("type.matches('(?i)\\\\pL')", "a literal"),
+        ("(" * 900 + "true" + ")" * 900, "it is no CEL|rror|ecursion"),
     ],
 )
 def test_a_filter_that_cannot_work_is_refused_when_it_is_made(expression: str, words: str) -> None:
@@ -50,3 +60,29 @@ def test_a_filter_that_cannot_work_is_refused_when_it_is_made(expression: str, w
     with pytest.raises(InvalidArgument, match=words) as caught:
         compile_filter(expression)
     assert caught.value.reason == "FILTER_INVALID"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'headers.all(name, !headers[name].contains(headers["a"] + "x"))',
+        " || ".join(['headers["a"].contains("zz")'] * 70),
+        "!" * 2000 + "true",
+        "-" * 2000 + "1 == 1",
+        r'type.matches("(a?a?a?a?)*\\w\\w\\w\\w\\w\\w\\w\\w$")',
+        f"[{'0,' * 200}0].all(n, {' + '.join(['headers.a'] * 5)} != '')",
+    ],
+)
+def test_the_worst_filters_are_cheap_or_give_up(expression: str) -> None:
+    """On a message with all the headers that one may have: below a second once, nothing after that."""
+    headers = {f"name{n}": "v" * 900 for n in range(63)} | {"a": "v" * 4000}
+    condition = compile_filter(expression)
+    assert condition is not None
+    values = variables("aaaaaaaaaaaaaaaaaaaaaa!", 3, "shop", headers, "orders.eu")
+    started = time.thread_time()
+    condition(values)
+    once = time.thread_time()
+    assert once - started < 1
+    for _ in range(3):
+        condition(values)
+    assert time.thread_time() - once < 0.3 + (once - started) / 10
