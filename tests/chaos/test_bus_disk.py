@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,12 +39,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path | None]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def _unlimit(pid: int) -> None:
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
 def fill(bus: BusProcess, disk: Path | None) -> Callable[[], None]:
     """No more room for what the bus writes, until what is returned is called."""
     if disk is None:
         resource.prlimit(bus.pid, resource.RLIMIT_FSIZE, (64 * 1024, resource.RLIM_INFINITY))
-        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-        return lambda: resource.prlimit(bus.pid, resource.RLIMIT_FSIZE, unlimited)
+        return partial(_unlimit, bus.pid)
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file, suppress(OSError):
         while file.write(b"\0" * 4096):

@@ -32,7 +32,7 @@ def agent_file(name: str, body: str, extra: str = "") -> str:
     """The text of an agent's file; `body` is what `execute(self, task, ctx)` does, `extra` other members."""
     lines = [
         "import asyncio, os, pathlib, sys, time",
-        "from pentad_agents import AgentError, BaseAgent, Final, Handoff, Output",
+        "from pentad_agents import AgentError, BaseAgent, Final, Handoff, Output, on",
         "class It(BaseAgent):",
         f"    name = {name!r}",
         "    CAPABILITIES = ['test']",

@@ -274,6 +274,25 @@ async def test_messages_between_agents(host: Host) -> None:
     assert run.error.reason == "NO_ANSWER" and len(run.agent_runs) == 4
 
 
+async def test_a_method_for_a_type_of_message(host: Host) -> None:
+    """A marked method gets its types, `on_message` the others."""
+    methods = """
+    @on("order", "order.urgent")
+    async def take(self, message, ctx):
+        return [message.type, message.content]
+
+    async def on_message(self, message, ctx):
+        return "something else"
+    """
+    host.write("shop", "return ''", methods)
+    asking = (
+        "[(await ctx.messages.request('shop', 1, type=t)).content for t in ('order', 'order.urgent', 'x')]"
+    )
+    host.write("asks", f"return {asking}")
+    await host.start()
+    assert json.loads(await said(host, "asks")) == [["order", 1], ["order.urgent", 1], "something else"]
+
+
 async def test_progress(host: Host) -> None:
     """Progress becomes events of the run, from threads too; what comes too fast is thinned out."""
     body = """

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from pentad.bus.v1 import bus_pb2
 from pentad.common.v1 import common_pb2, task_pb2
-from pentad_agents import AgentError, BaseAgent, Final, Handoff, Log, Output, Part
-from pentad_agents.agent import agent_description, agent_name
+from pentad_agents import AgentError, BaseAgent, Final, Handoff, Log, Output, Part, on
+from pentad_agents.agent import agent_description, agent_name, message_handlers
 from pentad_agents.cancellations import Cancellations
-from pentad_agents.inspection import NAME
+from pentad_agents.inspection import NAME, InvalidAgent, describe
 from pentad_agents.output import outputs_of
 from pentad_agents.settings import ConfigurationError, load_settings
 from pentad_agents.testing import local_context, run_agent
@@ -195,3 +195,38 @@ def test_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         load_settings(agents_dir=tmp_path / "nowhere")
     for part in ("PENTAD_API_KEY is not set", "PENTAD_PORT", "nowhere does not exist"):
         assert part in str(raised.value)
+
+
+def test_methods_for_message_types_are_checked() -> None:
+    """One method a type, of the right shape, and not for what the host takes itself."""
+
+    class Good(BaseAgent):
+        CAPABILITIES = ("x",)
+
+        async def execute(self, task: Any, ctx: Any) -> Any: ...
+
+        @on("a", "b")
+        async def first(self, message: Any, ctx: Any) -> Any: ...
+
+    class Renewed(Good):
+        @on("c")
+        async def first(self, message: Any, ctx: Any) -> Any: ...
+
+    class Twice(Good):
+        @on("a")
+        async def second(self, message: Any, ctx: Any) -> Any: ...
+
+    class Plain(Good):
+        @on("c")
+        def second(self, message: Any) -> Any: ...
+
+    class Taken(Good):
+        @on("pentad.task")
+        async def second(self, message: Any, ctx: Any) -> Any: ...
+
+    assert message_handlers(Good) == [("a", "first"), ("b", "first")]
+    assert message_handlers(Renewed) == [("c", "first")]
+    describe(Good, "good")
+    for cls, words in ((Twice, "stands at"), (Plain, "must be"), (Taken, "cannot take")):
+        with pytest.raises(InvalidAgent, match=words):
+            describe(cls, "bad")
