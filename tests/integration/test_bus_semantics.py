@@ -134,7 +134,7 @@ async def test_a_queue_policy_survives_a_restart(bus_process: BusProcess, tenanc
     await asyncio.to_thread(bus_process.start)
     for number in range(5):
         await person.bus.publish(note(str(number)))
-    [stats] = await person.bus.queue_stats("reader")
+    stats = (await person.bus.queue_stats("reader"))[0]
     assert (stats.queued, stats.dropped, stats.max_messages, stats.dead_letters) == (2, 3, 2, 3)
     assert stats.overflow == pb.QUEUE_OVERFLOW_DROP_OLDEST
     assert texts(await take(await client.bus.connect("reader"), 2)) == ["3", "4"]
