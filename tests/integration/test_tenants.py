@@ -191,6 +191,16 @@ PROBES: dict[str, Callable[[Names], list[dict[str, Any]]]] = {
         {"dead_letter_ids": [names.dead_letter]},
         {"recipient": names.agent},
     ],
+    "GetDeadLetter": lambda names: [{"dead_letter_id": names.dead_letter}],
+    "PurgeDeadLetters": lambda names: [
+        {"dead_letter_ids": [names.dead_letter]},
+        {"recipient": names.agent},
+        {"all": True},
+    ],
+    "ReplayMessages": lambda names: [
+        {"filter": bus_pb2.MessageFilter(run_id=names.run), "recipient": names.agent},
+        {"filter": bus_pb2.MessageFilter(agent=names.agent), "recipient": names.agent},
+    ],
     "GetQueueStats": lambda names: [{}, {"agent": names.agent}],
     "Publish": lambda names: [{"message": bus_pb2.Message(recipient=names.agent, payload=text("mine"))}],
     "KeepAlive": lambda names: [{"agent": names.agent, "instance": names.instance, "epoch": 1}],
