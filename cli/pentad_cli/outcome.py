@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pentad.common.v1 import common_pb2
 from pentad.orchestrator.v1 import orchestrator_pb2
 from pentad_cli.failure import Exit
-from pentad_cli.parts import content_type, is_markdown, part_text, part_value
+from pentad_cli.parts import content_type, is_json, is_markdown, part_text, part_value
 from pentad_cli.run_document import run_document, state_name
 from pentad_cli.table import show_json
 from pentad_cli.terminal import out, out_is_terminal, say
@@ -52,12 +52,20 @@ def summary(run: orchestrator_pb2.Run) -> str:
         if run.degraded
         else ""
     )
-    steps = f"{len(run.agent_runs)} step{'s' if len(run.agent_runs) != 1 else ''}"
-    return f"{steps}{spent}; kept: pentad runs show {run.run_id}{missing}"
+    attempts, steps = len(run.agent_runs), len({attempt.step for attempt in run.agent_runs})
+    again = f" in {attempts} attempts" if attempts > steps else ""
+    return (
+        f"{steps} step{'s' if steps != 1 else ''}{again}{spent}; kept: pentad runs show {run.run_id}{missing}"
+    )
 
 
 def show_parts(parts: Sequence[common_pb2.Part]) -> None:
-    """Prints what came out: Markdown drawn on a terminal, as it is in a pipe; binary as bytes if alone."""
+    """Prints what came out: Markdown drawn on a terminal, as it is in a pipe; binary as bytes if alone.
+
+    Of a piece that comes as JSON and, under the same name, as Markdown, people get the Markdown.
+    """
+    worded = {part.name for part in parts if is_markdown(part)}
+    parts = [part for part in parts if not (part.name in worded and is_json(content_type(part)))]
     if out_is_terminal():
         _draw(parts)
     elif len(parts) == 1 and _is_binary(parts[0]):

@@ -56,7 +56,7 @@ def chat(prompt: str | None, as_json: bool, **given: Any) -> None:
     if prompt is None and sys.stdin.isatty() and not as_json:
         conversation.talk(find_target().config(), request)
         return
-    asked = prompt if prompt not in (None, "-") else _read_input()
+    asked = _not_empty(prompt if prompt not in (None, "-") else _read_input())
     answer = conversation.answer_json if as_json else conversation.answer
     with_pentad(lambda pentad: answer(pentad, [("user", asked)], request))
 
@@ -86,7 +86,7 @@ def count(text: str | None, model: str, as_json: bool) -> None:
     """Count the tokens of TEXT, or of standard input, as the model would."""
     from pentad_cli.table import show_json
 
-    asked = text if text not in (None, "-") else _read_input()
+    asked = _not_empty(text if text not in (None, "-") else _read_input())
     counted = with_pentad(lambda pentad: pentad.llm.count_tokens(asked, model=model))
     if as_json:
         show_json(
@@ -125,7 +125,10 @@ def usage(run_id: str, agent: str, as_json: bool) -> None:
 
 
 def _read_input() -> str:
-    text = sys.stdin.buffer.read().decode("utf-8-sig", errors="replace")
+    return sys.stdin.buffer.read().decode("utf-8-sig", errors="replace")
+
+
+def _not_empty(text: str) -> str:
     if not text.strip():
         raise UsageProblem("there is nothing to ask", 'Give a prompt: pentad llm chat "Why is the sky blue?"')
     return text
