@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
 from pentad_common.db import ALL_TENANTS, Database
-from pentad_common.errors import StartupError
+from pentad_common.errors import StartupError, Unavailable
 from pentad_common.models import Agent, AuditEvent, Base, Tenant
 from pentad_common.schema import check_schema, current_revision, known_revisions, upgrade
 
@@ -118,3 +118,20 @@ async def test_readers_do_not_wait_for_a_writer(database: Database, tenant: str)
     done.set()
     await writing
     assert await database.read(lambda session: session.scalar(count), tenant=tenant) == 1
+
+
+async def test_a_full_disk_is_named(sqlite_url: str) -> None:
+    """Where the disk is full, the error says so."""
+    opened = Database(sqlite_url)
+    with opened.engine.connect() as connection:
+        pages = connection.execute(text("pragma page_count")).scalar_one()
+
+    def fill(session: Session) -> None:
+        session.execute(text(f"pragma max_page_count = {pages}"))
+        for number in range(200):
+            session.add(Tenant(id=f"t{number}", name="x" * 100 + str(number)))
+        session.flush()
+
+    with pytest.raises(Unavailable, match="its disk is full"):
+        await opened.run(fill, tenant=ALL_TENANTS)
+    opened.close()

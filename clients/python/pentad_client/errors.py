@@ -211,6 +211,10 @@ def error_for_code(
     return error
 
 
+_CUT_OFF = "Internal error from Core"
+"""What grpc.aio makes of a message that is written while the other side ends the call; the status is lost."""
+
+
 def from_rpc_error(error: grpc.aio.AioRpcError) -> PentadError:
     """The PentadError that a failed call carries in its status details.
 
@@ -223,6 +227,8 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> PentadError:
     for key, value in cast("Iterable[tuple[str, bytes]]", error.trailing_metadata() or ()):
         if key == "grpc-status-details-bin":
             return from_status(Status.FromString(value))
+    if code is Code.INTERNAL and message == _CUT_OFF:
+        return Unavailable("CALL_CUT_OFF", "the service ended the call before all was sent", retry_after=1.0)
     if code is Code.UNAVAILABLE:
         return Unavailable(
             "SERVICE_UNREACHABLE", f"the service cannot be reached: {message}", retry_after=1.0

@@ -36,6 +36,7 @@ Result = TypeVar("Result")
 
 _SCOPE = text("select set_config('role', :role, true), set_config('app.tenant_id', :tenant, true)")
 _RETRYABLE_SQLSTATES = {"40001", "40P01"}
+_DISK_FULL = "53100"
 _MOST_ATTEMPTS = 6
 
 
@@ -177,11 +178,10 @@ def _wants_retry(error: DBAPIError) -> bool:
 
 
 def _unavailable(error: DBAPIError) -> Unavailable:
-    return Unavailable(
-        "DATABASE_UNAVAILABLE",
-        "the database cannot be used at the moment; the service's log has the details",
-        retry_after=1.0,
-    )
+    full = "full" in str(error.orig) or getattr(error.orig, "pgcode", None) == _DISK_FULL
+    why = "its disk is full" if full else "the service's log has the details"
+    message = f"the database cannot be used at the moment; {why}"
+    return Unavailable("DATABASE_UNAVAILABLE", message, retry_after=1.0)
 
 
 if __name__ == "__main__":

@@ -192,6 +192,14 @@ async def test_malformed_bytes_are_an_invalid_argument(
     assert (error.code.name, error.reason) == ("INVALID_ARGUMENT", "MALFORMED_MESSAGE")
 
 
+def test_a_call_that_is_ended_while_it_writes() -> None:
+    """What gRPC itself makes of it, without the other side's status, can be tried again."""
+    nothing = grpc.aio.Metadata()
+    broken = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, nothing, nothing, "Internal error from Core")
+    error = from_rpc_error(broken)
+    assert isinstance(error, Unavailable) and error.reason == "CALL_CUT_OFF"
+
+
 @pytest.mark.parametrize("method", ["/pentad.context.v1.ContextService/Nope", "/no.Service/None"])
 async def test_a_method_that_does_not_exist(house: House, method: str) -> None:
     """An unknown method is UNIMPLEMENTED with a reason, and UNAUTHENTICATED without a key."""
