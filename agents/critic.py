@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pentad_agents import BaseAgent, Context, Output, Task
-from pentad_agents.material import Document, documents_of, gather
+from pentad_agents.material import Document, documents_of, gather, json_of
 from pentad_agents.prose.critique import Issue, critique, readability
 from pentad_agents.prose.grounding import Source
 from pentad_agents.prose.sentences import clip
@@ -46,6 +46,8 @@ class Critic(BaseAgent):
         if written := await _written(task):
             source = await _source(task, written)
             subjects = [await asyncio.to_thread(_of_text, document, source) for document in written]
+        elif profiles := await _profiled(task):
+            subjects = [(profile["file"] or "the table", _of_profile(profile), {}) for profile in profiles]
         else:
             material = await gather(task)
             notes = material.problems
@@ -70,6 +72,12 @@ async def _written(task: Task) -> list[Document]:
             if texts:
                 return texts
     return []
+
+
+async def _profiled(task: Task) -> list[dict[str, Any]]:
+    """The profiles that the steps before made, for a task that has no inputs of its own."""
+    found = [] if task.inputs else [await json_of(step, "correlations") for step in task.previous]
+    return [profile for profile in found if profile is not None]
 
 
 async def _source(task: Task, written: list[Document]) -> Source | None:

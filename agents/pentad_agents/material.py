@@ -93,7 +93,11 @@ async def gather(task: Task) -> Material:
     used."""
     found = Material()
     if not task.inputs:
-        raise AgentError("NO_INPUT", "there is nothing to work on; give a file with --file")
+        agents = ", ".join(dict.fromkeys(step.agent for step in task.previous))
+        made = f"what {agents} made is nothing that it works on; put it first"
+        raise AgentError(
+            "NO_INPUT", made if agents else "there is nothing to work on; give a file with --file"
+        )
     for part in task.inputs:
         try:
             if await kind_of(part) == "table":

@@ -127,6 +127,20 @@ async def test_critic_checks_a_report_against_its_source() -> None:
     assert result.json["critique"][0]["kind"] == "not in the source"
 
 
+async def test_critic_after_the_profiler() -> None:
+    """Of a table that was profiled before, the critic says what is doubtful."""
+    profiled = await step("profiler", example("measurements.csv"))
+    answer = await step("critic", {}, (profiled.as_step("profiler"),))
+    assert {issue["kind"] for issue in answer.json["critique"]} >= {"outliers", "invalid values"}
+
+
+async def test_nothing_that_an_agent_works_on() -> None:
+    """An agent that cannot work on what came before says so, and does not ask for a file."""
+    summed = await step("summarizer", example("report.md"))
+    with pytest.raises(AgentError, match="what summarizer made is nothing that it works on"):
+        await step("profiler", {}, (summed.as_step("summarizer"),))
+
+
 async def test_words_of_a_big_model_are_marked() -> None:
     """A big model's words are checked, marked and put first; what the facts do not cover is left out."""
     llm = ScriptedLlm("The vans drove 61,400 km. Acme will buy 900 more.", provider="openai")
