@@ -291,9 +291,9 @@ class Stranger:
 
     def call(self, rpc: Rpc, role: Role, requests: Iterable[Any]) -> Answer:
         """One call. A stream that goes on is cut short."""
-        if rpc.name in ("Connect", "KeepAlive"):
-            requests = held(requests, WATCH_SECONDS)
         seconds = WATCH_SECONDS if rpc.method.server_streaming else 10.0
+        if rpc.name in ("Connect", "KeepAlive"):  # the caller ends them, well before its deadline
+            requests, seconds = held(requests, WATCH_SECONDS), 10.0
         return rpc.call(
             self._channels[rpc.service], self._keys[role], requests, seconds, metadata=self._metadata
         )
