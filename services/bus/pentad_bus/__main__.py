@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 import sys
 
-from pentad_bus.bus import Bus
+from pentad_bus.backends import make_bus
 from pentad_bus.metrics import BusCollector
+from pentad_bus.redis.bus import RedisBus
 from pentad_bus.servicer import BusServicer, register
 from pentad_bus.settings import BusSettings
-from pentad_bus.store.sql import SqlJournal
 from pentad_common.db import Database
 from pentad_common.server import Server, run_service
 from pentad_common.settings import load_settings
@@ -20,19 +20,13 @@ async def main() -> None:
     _tune()
     settings = load_settings(BusSettings)
     database = Database(settings.database_url, settings.database_pool_size)
-    journal = SqlJournal(
-        settings.journal_url or settings.database_url, full_sync=settings.journal_sync == "full"
-    )
-    bus = Bus(
-        journal,
-        settings.limits(),
-        keep_messages=settings.bus_history_max_messages,
-        sweep_every=settings.bus_sweep_seconds,
-    )
+    bus = make_bus(settings)
     BusCollector(bus).register()
     server = Server(settings, "bus", database)
     server.add(register, BusServicer(bus), hand_checked=["Connect"])
     await bus.start()
+    if isinstance(bus, RedisBus):
+        bus.on_health = server.set_serving
     try:
         await server.run(on_drain=lambda: bus.drain(settings.drain_seconds * 0.8))
     finally:

@@ -6,7 +6,6 @@ stored.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from pentad_bus.counters import Counters
 from pentad_bus.directory import Directory
 from pentad_bus.entry import Entry
 from pentad_bus.inbox import Inbox, Subscription
+from pentad_bus.instances import instance_name
 from pentad_bus.ledger import Commit, Done, Ledger, nothing
 from pentad_bus.limits import Limits
 from pentad_bus.publisher import Origin, Publisher, stamp
@@ -25,10 +25,7 @@ from pentad_bus.settlement import Settlement
 from pentad_bus.store.journal import DeadRow, Recovered, WaitingRow
 from pentad_bus.tenant import Tenant
 from pentad_bus.topics import check_pattern
-from pentad_common.errors import Aborted, FailedPrecondition, InvalidArgument, PentadError, Unavailable
-from pentad_common.ids import new_id
-
-_INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+from pentad_common.errors import Aborted, FailedPrecondition, PentadError, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +103,7 @@ class Broker:
 
         Raises InvalidArgument INSTANCE_INVALID, PATTERN_INVALID, FILTER_INVALID; FailedPrecondition.
         """
-        instance = instance or new_id()[-12:]
-        if not _INSTANCE.fullmatch(instance):
-            raise InvalidArgument(
-                "INSTANCE_INVALID",
-                f"{instance!r} is not an instance name: letters, digits, '.', '_' and '-', at most 63",
-                violations=[("hello.instance", "must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}")],
-            )
+        instance = instance_name(instance)
         wishes = list(wishes)
         for wish in wishes:
             self._check_wish(caller, wish)

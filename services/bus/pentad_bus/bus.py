@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from pentad_bus.broker import Broker
 from pentad_bus.counters import Counters
-from pentad_bus.group_commit import GroupCommit
+from pentad_bus.group_commit import GroupCommit, resolve
 from pentad_bus.limits import Limits
+from pentad_bus.publisher import Origin
 from pentad_bus.store.journal import Journal
 from pentad_common.errors import PentadError, Unavailable
 from pentad_common.telemetry import get_logger
@@ -85,6 +86,15 @@ class Bus:
         """Raises Unavailable SERVER_DRAINING if nobody may connect any more."""
         if self.draining is not None:
             raise Unavailable("SERVER_DRAINING", "this bus is going away; connect again", retry_after=0.2)
+
+    async def publish(self, origin: Origin, body: bytes) -> tuple[str, bool]:
+        """Takes one message and waits until it is stored: its id ("" for a duplicate), and whether it is one.
+        Raises PentadError.
+        """
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        taken = self.broker.publish(origin, body, partial(resolve, stored))
+        await stored
+        return taken
 
     async def read(self, function: Callable[..., Result], *arguments: object, **options: object) -> Result:
         """Runs a reading method of the journal in a thread."""

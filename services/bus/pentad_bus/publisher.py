@@ -94,7 +94,7 @@ class Publisher:
         self.last_seq = seq = self.last_seq + 1
         durable = message.durability != DURABILITY_BEST_EFFORT
         if durable:
-            row = _row(seq, message_id, tenant.id, origin.name, message, now, body)
+            row = message_row(seq, message_id, tenant.id, origin.name, message, now, body)
             commit.changes.messages.append(row)
         facts = (seq, message_id, body, (message.priority or 2) - 1, now, expires, due, hops)
         self._enter(commit, facts, targets, durable)
@@ -110,7 +110,7 @@ class Publisher:
         body = letter.body + stamp(message.sender, now)
         expires = now + seconds(message.ttl) if message.HasField("ttl") else 0.0
         self.last_seq = seq = self.last_seq + 1
-        row = _row(seq, message.id, inbox.tenant_id, message.sender, message, now, body)
+        row = message_row(seq, message.id, inbox.tenant_id, message.sender, message, now, body)
         commit.changes.messages.append(row)
         commit.changes.redriven.append(letter.id)
         facts = (seq, message.id, body, (message.priority or 2) - 1, now, expires, 0.0, message.hops)
@@ -215,7 +215,7 @@ def _check_free(topic: str, origin: Origin) -> None:
         )
 
 
-def _row(
+def message_row(
     seq: int, message_id: str, tenant_id: str, sender: str, message: Message, now: float, body: bytes
 ) -> MessageRow:
     recipient, topic = message.recipient or None, message.topic or None

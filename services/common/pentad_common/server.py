@@ -128,6 +128,14 @@ class Server:
         log.info("serving", address=address, services=self._names)
         return address
 
+    async def set_serving(self, serving: bool) -> None:
+        """What health says of the services, such as when something they cannot do without is away."""
+        if self._server is None:
+            return  # it is stopping, and not serving is the last word
+        states = health_pb2.HealthCheckResponse
+        for name in self._names:
+            await self.health.set(name, states.SERVING if serving else states.NOT_SERVING)
+
     async def stop(self, on_drain: OnDrain | None = None, grace: float | None = None) -> None:
         """Stops in order: not serving, `on_drain()`, endless streams told to go elsewhere, the rest finished.
 
