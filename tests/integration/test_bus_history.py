@@ -124,6 +124,7 @@ async def test_a_cursor_that_is_too_old_says_so(open_bus: OpenBus, tenancy: Tena
     assert first.message.payload.data == b"15"
 
 
+@pytest.mark.parametrize("bus_backend", ["memory"], indirect=True)
 async def test_what_still_waits_is_never_swept(open_bus: OpenBus, tenancy: Tenancy) -> None:
     """However small the history, a message stays until it is settled."""
     bus = await open_bus(bus_history_max_messages=1)

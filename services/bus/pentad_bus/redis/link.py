@@ -409,11 +409,8 @@ class Link:
             if inbox is None or not inbox.consumers:
                 wanted.discard(name)
                 continue
-            room = sum(
-                session.room
-                for session in cast("list[Session]", inbox.consumers)
-                if not session.draining and not session.ended
-            )
+            sessions = cast("list[Session]", inbox.consumers)
+            room = sum(session.room for session in sessions if not session.draining and not session.ended)
             room -= len(inbox.ready)
             if room > 0:
                 pulls[names.place(name)] = min(room, _MOST_PULLED)
