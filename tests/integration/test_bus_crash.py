@@ -85,10 +85,10 @@ async def history(tenancy: Tenancy) -> list[pb.MessageRecord]:
 
 
 async def test_what_was_acked_before_the_kill_does_not_come_again(
-    bus_process: BusProcess, tenancy: Tenancy
+    bus_process: BusProcess, tenancy: Tenancy, bus_backend: dict[str, str]
 ) -> None:
-    """Acks that were committed survive; open deliveries come again, in order, before what waited
-    behind them.
+    """Acks that were committed survive; open deliveries come again, and with the journal in order, before what
+    waited behind them. On Redis other processes go on meanwhile.
     """
     client = await tenancy.client()
     worker = await client.bus.connect("worker", credit=50)
@@ -107,6 +107,8 @@ async def test_what_was_acked_before_the_kill_does_not_come_again(
             await delivery.ack()
             if len(rest) == 70:
                 break
+    if bus_backend["bus_backend"] == "redis":
+        rest.sort()
     assert rest == list(range(30, 100))
 
 

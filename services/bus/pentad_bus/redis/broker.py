@@ -123,6 +123,7 @@ class RedisBroker:
             session.inboxes.append(self._shared_inbox(link, caller.name))
         self._connections += 1
         own.value = f"own:{link.process}:{self._connections}:{int(takes)}"
+        own.claim = own.value
         link.change("own", own.name, own.value)
         for inbox in session.inboxes:
             inbox.consumers.append(session)

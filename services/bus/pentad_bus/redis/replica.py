@@ -58,7 +58,9 @@ class Replica:
 
     def _own(self, name: str, value: str) -> None:
         inbox = self.inbox(name)
-        inbox.value = value
+        if inbox.claim and inbox.claim != value:
+            return  # from before this process asked
+        inbox.claim, inbox.value = "", value
         self.on_owner(inbox)
 
     def _sub(self, name: str, pattern: str, filter: str, shared: bool) -> None:

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 class RemoteInbox(Inbox):
     """The part of an inbox that this process sees: `ready` is what it fetched and nobody took yet."""
 
-    __slots__ = ("link", "value")
+    __slots__ = ("claim", "link", "value")
 
     def __init__(self, id: int, tenant_id: str, name: str, link: Link) -> None:
         super().__init__(id, tenant_id, name)
         self.link = link
         self.value = ""
         """What the directory says of it: whose it is."""
+        self.claim = ""
+        """What this process asked it to say, and it does not yet."""
 
 
 def _link(entry: Entry) -> Link:
