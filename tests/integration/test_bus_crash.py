@@ -87,8 +87,8 @@ async def history(tenancy: Tenancy) -> list[pb.MessageRecord]:
 async def test_what_was_acked_before_the_kill_does_not_come_again(
     bus_process: BusProcess, tenancy: Tenancy, bus_backend: dict[str, str]
 ) -> None:
-    """Acks that were committed survive; open deliveries come again, and with the journal in order, before what
-    waited behind them. On Redis other processes go on meanwhile.
+    """Acks that were committed survive; open deliveries come again, with the journal in order, before what
+    waited behind them; on Redis other processes go on meanwhile.
     """
     client = await tenancy.client()
     worker = await client.bus.connect("worker", credit=50)

@@ -67,6 +67,12 @@ async def until_all(seen: Counter[int], count: int) -> None:
             await asyncio.sleep(0.02)
 
 
+async def until_serving(process: BusProcess, wanted: bool) -> None:
+    async with asyncio.timeout(SECONDS):
+        while await asyncio.to_thread(process.is_serving) != wanted:  # noqa: ASYNC110 - it is asked
+            await asyncio.sleep(0.1)
+
+
 @pytest.fixture
 async def open_pair(sqlite_url: str, tenancy: Tenancy) -> AsyncIterator[OpenPair]:
     """`await open_pair(redis_url)`: the addresses of two buses on the same Redis and database."""
@@ -250,14 +256,10 @@ async def test_redis_away_and_back(
             await writer.publish(numbered(2))
         assert isinstance(caught.value, Unavailable)
         assert (caught.value.reason, caught.value.retry_after) == ("REDIS_UNAVAILABLE", 0.5)
-        async with asyncio.timeout(SECONDS):
-            while await asyncio.to_thread(process._is_serving):
-                await asyncio.sleep(0.1)
+        await until_serving(process, False)
         assert await one.ack()
         await asyncio.to_thread(redis_process.start)
-        async with asyncio.timeout(SECONDS):
-            while not await asyncio.to_thread(process._is_serving):
-                await asyncio.sleep(0.1)
+        await until_serving(process, True)
         await publish_all(writer, range(3, 4), set())
         [three] = await take(worker, 1)
         assert (number_of(three.message), three.attempt) == (3, 1)
@@ -271,7 +273,7 @@ async def test_redis_away_and_back(
         process.kill()
 
 
-async def test_a_cluster_of_three_nodes(open_pair: OpenPair, redis_cluster: str, tenancy: Tenancy) -> None:
+async def test_a_cluster_of_three_nodes(redis_cluster: str, open_pair: OpenPair, tenancy: Tenancy) -> None:
     """Tenants in the slots of different nodes, two bus processes: each tenant's 500 messages arrive once."""
     addresses = await open_pair(redis_cluster)
     tenancies = [new_tenancy(tenancy.database) for _ in range(6)]

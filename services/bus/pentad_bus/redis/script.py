@@ -9,13 +9,13 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from pentad_common.errors import StartupError, Unavailable
 
 PREFIX = "pentad:bus:"
 TENANTS = f"{PREFIX}tenants"
-OUTAGES = (RedisError, OSError, TimeoutError)
+OUTAGES = (RedisError, RedisClusterException, OSError, TimeoutError)
 """What says that Redis cannot be used at the moment."""
 
 _SOURCE = Path(__file__).with_name("tenant.lua").read_text()
