@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "deploy/k8s"
 KUBERNETES = ("1.33", "1.37")
 SERVICES = ("bus", "registry", "context", "orchestrator", "llm-gateway")
-OVERLAYS = ("dev", "prod")
+OVERLAYS = ("dev", "prod", "prod-redis")
 
 Resource = dict[str, Any]
 

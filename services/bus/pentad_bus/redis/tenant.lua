@@ -190,9 +190,6 @@ local function deliver(draft, meta, body, answer, touched, state)
   for _, target in ipairs(draft[8]) do
     local name = ask.names[target[1]]
     local held = state[name]
-    local flat = {'m', meta, 'b', body}
-    if target[2] ~= '' then flat[5], flat[6] = 's', target[2] end
-    if target[3] == 1 then flat[#flat + 1] = 'k'; flat[#flat + 1] = '1' end
     if held.n >= ask.most or held.b + #body > ask.most_bytes then
       if target[3] == 1 or draft[7] == 1 then
         call('HINCRBY', info(name), 'd', 1)
@@ -203,6 +200,12 @@ local function deliver(draft, meta, body, answer, touched, state)
       held.n, held.b = held.n + 1, held.b + #body
       held.dn, held.db = held.dn + 1, held.db + #body
       local level, id = draft[4], nil
+      local flat
+      if draft[6] > now or target[2] ~= '' or target[3] == 1 then
+        flat = {'m', meta, 'b', body}
+        if target[2] ~= '' then flat[5], flat[6] = 's', target[2] end
+        if target[3] == 1 then flat[#flat + 1] = 'k'; flat[#flat + 1] = '1' end
+      end
       if draft[6] > now then  -- held back: read and set aside at once, so that nobody gets it before
         level = 4
         flat[#flat + 1] = 'l'; flat[#flat + 1] = draft[4]
@@ -210,13 +213,17 @@ local function deliver(draft, meta, body, answer, touched, state)
         call('ZADD', P .. 'due', draft[6], '4|' .. id .. '|' .. name)
         call('HINCRBY', info(name), 'dl', 1)
       else
-        if not held[level] then
-          held[level] = true
-          if call('EXISTS', queue(name, level)) == 0 then
-            call('XGROUP', 'CREATE', queue(name, level), G, '0', 'MKSTREAM')
-          end
+        local key = held[level]
+        if not key then
+          key = queue(name, level)
+          held[level] = key
+          if call('EXISTS', key) == 0 then call('XGROUP', 'CREATE', key, G, '0', 'MKSTREAM') end
         end
-        id = call('XADD', queue(name, level), '*', unpack(flat))
+        if flat then
+          id = call('XADD', key, '*', unpack(flat))
+        else  -- nearly all: no table to be made of it
+          id = call('XADD', key, '*', 'm', meta, 'b', body)
+        end
         touched[name] = true
       end
       if draft[5] > 0 then call('ZADD', P .. 'exp', draft[5], level .. '|' .. id .. '|' .. name) end
@@ -288,7 +295,10 @@ local function publish(answer, touched)
       fresh[#fresh + 1] = draft[1]
       local meta, body = blob:sub(place, meta_end), blob:sub(meta_end + 1, body_end)
       deliver(draft, meta, body, answer, touched, state)
-      if draft[7] == 0 then history[#history + 1] = struct.pack('>I4', #body) .. body end
+      if draft[7] == 0 then
+        history[#history + 1] = struct.pack('>I4', #body)
+        history[#history + 1] = body
+      end
       if draft[11] then later('r', draft[11]) end
     end
     place = body_end + 1
@@ -307,19 +317,23 @@ end
 local MOST_BYTES, PATIENCE = 1048576, 16
 
 local function hand_out(out, place, name, level, id, flat, attempts)
-  local entry = fields(flat)
-  local expires, once = facts(entry)
+  local meta, body = flat[2], flat[4]  -- `m` and `b` come first
+  local _, expires, _, flags = struct.unpack('>ddHB', meta)
+  local entry = #flat > 4 and fields(flat) or {}
+  expires = expires * 1000
+  local once = flags % 2 == 1
   if expires > 0 and expires <= now then
     bury(name, level, id, 'EXPIRED', '', attempts - 1)
     return
   end
   if once then
     forget(name, level, id)
-    count(name, -1, -#entry.b)
+    count(name, -1, -#body)
   end
-  out.got[#out.got + 1] = {place, level, id, attempts, #entry.m, #entry.b, entry.s or '', entry.k and 1 or 0}
-  out.bytes[#out.bytes + 1] = entry.m .. entry.b
-  out.size = out.size + #entry.b
+  out.got[#out.got + 1] = {place, level, id, attempts, #meta, #body, entry.s or '', entry.k and 1 or 0}
+  out.bytes[#out.bytes + 1] = meta
+  out.bytes[#out.bytes + 1] = body
+  out.size = out.size + #body
 end
 
 local function take(out, place, level, most)
