@@ -106,6 +106,7 @@ class Archiver:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self.call(_nothing)  # what the thread was doing is done
         if self.leading:
             with suppress(PentadError, *OUTAGES, DBAPIError, TimeoutError):
                 async with asyncio.timeout(5):
@@ -226,6 +227,10 @@ class Archiver:
         created = time.seconds + time.nanos / 1e9
         seq = self._last_seq + before + 1
         return message_row(seq, message.id, tenant_id, message.sender, message, created, body)
+
+
+def _nothing() -> None:
+    """Takes its turn."""
 
 
 def _bodies(blob: bytes) -> Iterator[bytes]:

@@ -363,6 +363,7 @@ class Link:
             ask |= {"n": number, "names": names.list, "pull": list(pulls.items()), "own": list(pulls)}
             ask |= self._bounds()
             self._untold = (number, said)
+            self._state.wanted -= {names.list[place - 1] for place in pulls}  # a wake-up from now on is news
             answer = await self._call("exchange", ask, blob)
             self._untold = None
             if answer["st"] == "fenced":
@@ -372,8 +373,9 @@ class Link:
             self.replica.follow(answer)
             if answer["st"] != "stale":
                 break
+            self._state.wanted |= {names.list[place - 1] for place in pulls}
         if answer["st"] == "ok":
-            self._take(answer, names.list, pulls)
+            self._take(answer, names.list)
             self._answer(frames, routed, refused, answer)
 
     def _bounds(self) -> dict[str, Any]:
@@ -416,13 +418,13 @@ class Link:
                 pulls[names.place(name)] = min(room, _MOST_PULLED)
         return pulls
 
-    def _take(self, answer: dict[str, Any], names: list[str], pulls: dict[int, int]) -> None:
+    def _take(self, answer: dict[str, Any], names: list[str]) -> None:
         """Puts what was fetched into the inboxes here."""
         blob, at = answer["bytes"], 0
         inboxes = self.replica.tenant.inboxes
         touched: dict[str, RemoteInbox] = {}
         more = {names[place - 1] for place in answer["more"]}
-        self._state.wanted -= {names[place - 1] for place in pulls} - more
+        self._state.wanted |= more
         for place, level, position, attempts, meta_size, size, pattern, fleeting in answer["got"]:
             name = names[place - 1]
             inbox = cast(RemoteInbox, inboxes[name])
@@ -469,7 +471,7 @@ class Link:
             self.replica.follow(answer)
         for process in answer.get("reaped", ()):
             log.warning("a bus process has died; what it had goes to others", process=process)
-        self.look(list(answer.get("woken", ())))
+        self.look([inbox.name for inbox in self.replica.tenant.inboxes.values() if inbox.consumers])
         due: float | None = answer.get("due")
         return due / 1000 if due is not None else None
 
