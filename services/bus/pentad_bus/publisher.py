@@ -135,7 +135,7 @@ class Publisher:
             self._check_room(inbox, size)
             return [(inbox, "", True)]
         if kind == "topic":
-            return _subscribers(origin, message)
+            return subscribers(origin, message)
         if kind == "broadcast":
             return [(inbox, "", True) for inbox in origin.tenant.others(origin.name)]
         raise InvalidArgument(
@@ -184,7 +184,7 @@ class Publisher:
             self._settlement.drop(entry)
 
 
-def _subscribers(origin: Origin, message: Message) -> list[Target]:
+def subscribers(origin: Origin, message: Message) -> list[Target]:
     """One target for each inbox that the topic reaches, however many of its subscriptions match."""
     topic = check_topic(message.topic)
     _check_free(topic, origin)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from pentad.bus.v1.bus_pb2 import DURABILITY_BEST_EFFORT, Message
 from pentad_bus.admission import check_message, read_message, seconds
 from pentad_bus.entry import Entry
-from pentad_bus.filters import variables
-from pentad_bus.inbox import Inbox, Subscription
+from pentad_bus.inbox import Inbox
 from pentad_bus.limits import Limits
-from pentad_bus.publisher import Settle, Target
+from pentad_bus.publisher import Origin, Settle, Target, subscribers
 from pentad_bus.tenant import Tenant
-from pentad_bus.topics import check_topic
 from pentad_common.errors import FailedPrecondition, InvalidArgument, PentadError
 from pentad_common.ids import new_id
 
@@ -92,7 +89,7 @@ def _too_many_hops(hops: int, most: int) -> FailedPrecondition:
 
 def route(tenant: Tenant, draft: Draft) -> list[Target]:
     """Where a message goes, by what is known of the directory. Raises NotFound RECIPIENT_UNKNOWN,
-    InvalidArgument TOPIC_INVALID, DESTINATION_MISSING.
+    InvalidArgument TOPIC_INVALID, DESTINATION_MISSING, PermissionDenied TOPIC_RESERVED.
     """
     message = draft.message
     if draft.inbox:
@@ -101,7 +98,7 @@ def route(tenant: Tenant, draft: Draft) -> list[Target]:
     if kind == "recipient":
         return [(tenant.inbox(message.recipient), "", True)]
     if kind == "topic":
-        return _subscribers(tenant, draft)
+        return subscribers(Origin(tenant, draft.sender), message)
     if kind == "broadcast":
         return [(inbox, "", True) for inbox in tenant.others(draft.sender)]
     raise InvalidArgument(
@@ -109,26 +106,6 @@ def route(tenant: Tenant, draft: Draft) -> list[Target]:
         "the message says not where it goes: set recipient, topic or broadcast",
         violations=[("message.destination", "one of recipient, topic, broadcast is required")],
     )
-
-
-def _subscribers(tenant: Tenant, draft: Draft) -> list[Target]:
-    message = draft.message
-    topic = check_topic(message.topic)
-    values: dict[str, Any] | None = None
-    found: dict[int, Target] = {}
-    subscription: Subscription
-    for subscription in tenant.topics.match(topic):
-        inbox = subscription.inbox
-        if inbox.id in found:
-            continue
-        if subscription.condition is not None:
-            values = values or variables(
-                message.type, message.priority or 2, draft.sender, message.headers, topic
-            )
-            if not subscription.condition(values):
-                continue
-        found[inbox.id] = (inbox, subscription.pattern, subscription.shared)
-    return list(found.values())
 
 
 class RemoteEntry(Entry):
