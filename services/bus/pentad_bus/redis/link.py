@@ -28,7 +28,7 @@ RETRY = 0.2
 """Seconds until Redis is tried again."""
 _MOST_MESSAGES = 1024
 _MOST_BYTES = 4 * 1024 * 1024
-_MOST_PULLED = 512
+_MOST_PULLED = 1024
 """Of one inbox in one exchange: what one process fetched no other can have."""
 
 Routed = list[tuple[Draft, list[Target]]]
@@ -196,7 +196,7 @@ class Link:
             self._wanted.set()
 
     async def flushed(self) -> None:
-        """Waits until all that was said so far is stored. Raises Unavailable."""
+        """Waits until all that was said so far, publishes apart, is stored. Raises Unavailable."""
         if self._state.failing:
             raise unavailable()
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -336,8 +336,7 @@ class Link:
             for frame in frames:
                 frame.fail(unavailable())
             raise
-        if not self._frames:
-            self._wake_waiters(None, waiting)
+        self._wake_waiters(None, waiting)  # nobody waits for publishes this way
         return True
 
     def _next_frames(self) -> list[Frame]:
