@@ -10,7 +10,6 @@ import grpc
 import pytest
 
 from pentad.bus.v1 import bus_pb2 as pb
-from pentad_bus.frames import ConnectRequest
 from pentad_client import ClientConfig, Pentad, enveloped
 from pentad_client.bus import Connection, Delivery, Subscription, new_message
 from pentad_client.errors import (
@@ -23,6 +22,7 @@ from pentad_client.errors import (
     Unauthenticated,
     Unavailable,
 )
+from pentad_client.frames import ConnectRequest
 from tests.fixtures.buses import OpenBus, Tenancy, new_tenancy
 
 SECONDS = 10.0

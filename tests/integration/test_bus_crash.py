@@ -8,11 +8,15 @@ import signal
 import sys
 from collections import Counter
 
+from sqlalchemy import func, select
+
 from pentad.bus.v1 import bus_pb2 as pb
 from pentad_client import Pentad
 from pentad_client.bus import Connection, new_message
 from pentad_client.errors import PentadError
+from pentad_common.db import ALL_TENANTS
 from pentad_common.keys import KeyStore
+from pentad_common.models import LogSegment
 from tests.fixtures.buses import BusProcess, Tenancy
 
 SECONDS = 60.0
@@ -69,6 +73,25 @@ async def test_kill_9_of_the_bus_loses_nothing(bus_process: BusProcess, tenancy:
     assert set(seen) == set(range(MESSAGES))
     stored = Counter(number_of(item.message) for item in await history(tenancy))
     assert set(stored.values()) == {1}
+
+
+async def test_kill_9_while_the_log_is_long(bus_process: BusProcess, tenancy: Tenancy) -> None:
+    """What was confirmed and not yet in the tables is delivered once, and stands in the history once."""
+    client = await tenancy.client()
+    await (await client.bus.connect("worker")).close()
+    writer = await client.bus.connect("writer")
+    confirmed: set[int] = set()
+    async with asyncio.timeout(SECONDS):
+        await publish_all(writer, MESSAGES, confirmed)
+        await asyncio.to_thread(bus_process.kill)
+        logged = select(func.coalesce(func.sum(LogSegment.messages), 0))
+        assert await tenancy.database.read(lambda session: session.scalar(logged), tenant=ALL_TENANTS)
+        await asyncio.to_thread(bus_process.start)
+        seen: Counter[int] = Counter()
+        await receive(await client.bus.connect("worker", credit=2000), seen, MESSAGES)
+    assert set(seen.values()) == {1}
+    stored = Counter(number_of(item.message) for item in await history(tenancy))
+    assert (len(stored), set(stored.values())) == (MESSAGES, {1})
 
 
 async def history(tenancy: Tenancy) -> list[pb.MessageRecord]:

@@ -15,6 +15,7 @@ from pentad_client.config import ClientConfig
 from pentad_client.connection import Connection
 from pentad_client.delivery import Delivery
 from pentad_client.envelope import enveloped
+from pentad_client.frames import ConnectResponse
 from pentad_client.message import MessageType, complete, new_message
 from pentad_client.resume import resumed
 from pentad_client.subscription import QueuePolicy, Subscription
@@ -31,6 +32,22 @@ __all__ = [
 ]
 
 
+_CONNECT = "/pentad.bus.v1.BusService/Connect"
+
+
+class _Stub(bus_pb2_grpc.BusServiceStub):
+    """The generated stub, but the frames of Connect leave the messages as bytes."""
+
+    def __init__(self, channel: Any) -> None:
+        super().__init__(channel)
+        self.Connect = channel.stream_stream(
+            _CONNECT,
+            request_serializer=lambda frame: frame.SerializeToString(),
+            response_deserializer=ConnectResponse.FromString,
+            _registered_method=True,
+        )
+
+
 class BusClient:
     """Messages between agents. Every method raises PentadError when the bus refuses."""
 
@@ -41,7 +58,7 @@ class BusClient:
 
     @property
     def _stub(self) -> Stub:
-        return self._channels.stub(self._address, bus_pb2_grpc.BusServiceStub, pb.DESCRIPTOR)
+        return self._channels.stub(self._address, _Stub, pb.DESCRIPTOR)
 
     async def connect(
         self,

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from types import TracebackType
 
 from pentad.bus.v1 import bus_pb2 as pb
@@ -385,13 +385,16 @@ class Connection:
         credit, self._credit = self._credit, None
         return credit
 
-    def arrived(self, deliveries: Iterable[Delivery]) -> None:
+    def arrived(self, deliveries: Collection[Delivery]) -> None:
         """Deliveries came: answers go to who waits for them, then to handlers, all else to the iteration."""
-        for delivery in deliveries:
-            if self._replies.take(delivery.message):
-                delivery.link.ack(delivery.tag)
-            elif not self._handlers.take(delivery):
-                self._deliveries.append(delivery)
+        if not (self._replies.wanted or self._handlers):
+            self._deliveries.extend(deliveries)
+        else:
+            for delivery in deliveries:
+                if self._replies.take(delivery.message):
+                    delivery.link.ack(delivery.tag)
+                elif not self._handlers.take(delivery):
+                    self._deliveries.append(delivery)
         self._news.set()
 
     def moved(self) -> None:

@@ -16,17 +16,27 @@ if TYPE_CHECKING:
 class Delivery:
     """Open until it is acked, given back or replied to, or until its connection or its ack_wait ends."""
 
-    __slots__ = ("_connection", "attempt", "link", "message", "subscription", "tag")
+    __slots__ = ("_body", "_connection", "_message", "attempt", "link", "subscription", "tag")
 
-    def __init__(self, connection: Connection, link: Link, wire: bus_pb2.Delivery) -> None:
+    def __init__(
+        self, connection: Connection, link: Link, tag: int, attempt: int, body: bytes, subscription: str
+    ) -> None:
         self._connection = connection
+        self._body = body
+        self._message: bus_pb2.Message | None = None
         self.link = link
-        self.tag: int = wire.tag
-        self.attempt: int = wire.attempt
+        self.tag = tag
+        self.attempt = attempt
         """1 for the first."""
-        self.message: bus_pb2.Message = wire.message
-        self.subscription: str = wire.subscription
+        self.subscription = subscription
         """The topic pattern that matched; empty for what came by name or broadcast."""
+
+    @property
+    def message(self) -> bus_pb2.Message:
+        """What was delivered."""
+        if self._message is None:
+            self._message = bus_pb2.Message.FromString(self._body)
+        return self._message
 
     def __repr__(self) -> str:
         return f"<Delivery {self.message.id} of type {self.message.type!r} from {self.message.sender!r}>"

@@ -35,6 +35,9 @@ class Handlers:
             raise ValueError(f"there is a handler of {type!r} already")
         self._by_type[type] = handler
 
+    def __bool__(self) -> bool:
+        return bool(self._by_type)
+
     def take(self, delivery: Delivery) -> bool:
         """Handles a delivery, if there is a handler for it."""
         handler = self._by_type.get(delivery.message.type) or self._by_type.get(ANY)

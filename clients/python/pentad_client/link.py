@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pentad.bus.v1 import bus_pb2 as pb
+from pentad.common.v1 import common_pb2
 from pentad_client.channel import Stream
 from pentad_client.delivery import Delivery
-from pentad_client.errors import InvalidArgument, Unavailable, from_proto
+from pentad_client.errors import InvalidArgument, PentadError, Unavailable, from_proto
+from pentad_client.frames import ConnectRequest
 
 if TYPE_CHECKING:
     from pentad_client.connection import Connection
@@ -101,8 +103,8 @@ class Link:
         frame = await self._stream.read()
         if frame is None or frame.WhichOneof("frame") != "welcome":
             raise Unavailable("CONNECTION_LOST", "the bus ended the stream before its welcome")
-        self.welcome = frame.welcome
-        self._largest = frame.welcome.max_message_bytes or self._largest
+        self.welcome = _as_contract(frame).welcome
+        self._largest = self.welcome.max_message_bytes or self._largest
 
     async def run(self) -> None:
         """Sends and receives until the stream ends. Raises PentadError if it ends with one."""
@@ -132,31 +134,33 @@ class Link:
                 if frame.WhichOneof("frame") == "goodbye":
                     await self._stream.done_writing()
                     await asyncio.Event().wait()  # the reader sees the end
-            elif (batch := self._next_batch()) is not None:
-                await self._stream.write(pb.ConnectRequest(batch=batch))
+            elif (frame := self._next_batch()) is not None:
+                await self._stream.write(frame)
             else:
                 self._connection.moved()
                 self._awake.clear()
                 await self._awake.wait()
 
-    def _next_batch(self) -> pb.ClientBatch | None:
-        batch = pb.ClientBatch()
+    def _next_batch(self) -> Any:
+        frame = ConnectRequest()
+        batch = frame.batch
         self._fill(batch)
         if self._acks:
             batch.acks.extend(self._acks)
             self._acks.clear()
         if self._nacks:
-            batch.nacks.extend(self._nacks)
+            for nack in self._nacks:
+                batch.nacks.add().MergeFromString(nack.SerializeToString())
             self._nacks.clear()
         if self._progress:
             batch.progress.extend(self._progress)
             self._progress.clear()
         if credit := self._connection.take_credit():
-            batch.credit.CopyFrom(credit)
+            batch.credit.MergeFromString(credit.SerializeToString())
         filled = batch.publishes or batch.acks or batch.nacks or batch.progress or batch.HasField("credit")
-        return batch if filled else None
+        return frame if filled else None
 
-    def _fill(self, batch: pb.ClientBatch) -> None:
+    def _fill(self, batch: Any) -> None:
         waiting, add = self._connection.waiting, batch.publishes.add
         size = 0
         for _ in range(min(len(waiting), MOST_MESSAGES)):
@@ -164,7 +168,7 @@ class Link:
             delivery = publication.settles
             if self.draining and delivery is None:
                 return  # the next link takes it
-            length = publication.size
+            length = len(publication.body)
             if size and size + length > MOST_BYTES and length <= self._largest:
                 return
             waiting.popleft()
@@ -176,10 +180,10 @@ class Link:
             publication.seq = self._seq
             self.unconfirmed.append(publication)
             if delivery is None:
-                add(seq=self._seq, message=publication.message)
+                add(seq=self._seq, message=publication.body)
                 continue
             tag = delivery.tag if delivery.link is self else NO_DELIVERY
-            add(seq=self._seq, message=publication.message, settles=tag)
+            add(seq=self._seq, message=publication.body, settles=tag)
 
     async def _read(self) -> None:
         while (frame := await self._stream.read()) is not None:
@@ -187,26 +191,31 @@ class Link:
             if kind == "batch":
                 self._take(frame.batch)
             elif kind == "subscribe_result":
-                self._connection.subscription_answered(frame.subscribe_result)
+                self._connection.subscription_answered(_as_contract(frame).subscribe_result)
             elif kind == "drain":
                 self.draining = True
                 self._connection.server_drains(self)
             elif kind == "goodbye":
                 return
 
-    def _take(self, batch: pb.ServerBatch) -> None:
+    def _take(self, batch: Any) -> None:
         if batch.deliveries:
-            arrived = [Delivery(self._connection, self, wire) for wire in batch.deliveries]
-            for delivery in arrived:
-                self.open[delivery.tag] = delivery
-            self._connection.arrived(arrived)
+            connection = self._connection
+            arrived = {
+                (tag := wire.tag): Delivery(
+                    connection, self, tag, wire.attempt, wire.message, wire.subscription
+                )
+                for wire in batch.deliveries
+            }
+            self.open |= arrived
+            connection.arrived(arrived.values())
         rejected = {item.seq: item.error for item in batch.rejections}
         if rejected:
             for publication in self.unconfirmed:
                 if publication.seq in rejected:
-                    publication.refuse(from_proto(rejected[publication.seq]))
+                    publication.refuse(_refusal(rejected[publication.seq]))
         for item in batch.stale:
-            self._connection.went_stale(item.tag, from_proto(item.error))
+            self._connection.went_stale(item.tag, _refusal(item.error))
         if batch.confirmed_up_to:
             self._confirm(batch.confirmed_up_to)
 
@@ -218,6 +227,14 @@ class Link:
                 self.open.pop(publication.settles.tag, None)
             publication.confirm()
         self._connection.moved()
+
+
+def _as_contract(frame: Any) -> pb.ConnectResponse:
+    return pb.ConnectResponse.FromString(frame.SerializeToString())
+
+
+def _refusal(error: Any) -> PentadError:
+    return from_proto(common_pb2.Error.FromString(error.SerializeToString()))
 
 
 def _too_large(size: int, limit: int) -> InvalidArgument:

@@ -33,12 +33,37 @@ class MessageType(StrEnum):
     ERROR = "pentad.error"
 
 
+class _Random:
+    """Random hexadecimal digits, fetched from the system for some hundred ids at a time."""
+
+    def __init__(self) -> None:
+        self.digits = ""
+        self.place = 0
+        os.register_at_fork(after_in_child=self.fill)
+
+    def fill(self) -> None:
+        """Fetches new ones."""
+        self.digits = os.urandom(_IDS_AT_A_TIME * _ID_DIGITS // 2).hex()
+        self.place = 0
+
+
+_ID_DIGITS = 20
+_IDS_AT_A_TIME = 256
+_random = _Random()
+_VARIANT = {digit: "89ab"[number % 4] for number, digit in enumerate("0123456789abcdef")}
+
+
 def new_message_id() -> str:
     """A UUIDv7 as text."""
-    random = int.from_bytes(os.urandom(10))
-    milliseconds, tail = time.time_ns() // 1_000_000, random & (1 << 62) - 1 | 1 << 63
-    text = f"{milliseconds:012x}7{random >> 64 & 0xFFF:03x}{tail:016x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    place = _random.place
+    digits = _random.digits[place : place + _ID_DIGITS]
+    if len(digits) < _ID_DIGITS:
+        _random.fill()
+        return new_message_id()
+    _random.place = place + _ID_DIGITS
+    time_ = f"{time.time_ns() // 1_000_000:012x}"
+    variant = _VARIANT[digits[3]]
+    return f"{time_[:8]}-{time_[8:]}-7{digits[:3]}-{variant}{digits[4:7]}-{digits[7:19]}"
 
 
 def to_content(value: Any) -> common_pb2.Content:
@@ -47,15 +72,27 @@ def to_content(value: Any) -> common_pb2.Content:
     """
     if isinstance(value, common_pb2.Content):
         return value
-    if isinstance(value, bytes | bytearray | memoryview):
-        return common_pb2.Content(content_type="application/octet-stream", data=bytes(value))
+    content = common_pb2.Content()
+    set_content(content, value)
+    return content
+
+
+def set_content(content: common_pb2.Content, value: Any) -> None:
+    """Writes a value into an empty Content; as `to_content`."""
     if isinstance(value, str):
-        return common_pb2.Content(content_type="text/plain; charset=utf-8", data=value.encode())
-    if hasattr(value, "DESCRIPTOR") and hasattr(value, "SerializeToString"):
-        kind = f"application/protobuf; messageType={value.DESCRIPTOR.full_name}"
-        return common_pb2.Content(content_type=kind, data=value.SerializeToString())
-    data = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return common_pb2.Content(content_type="application/json", data=data.encode())
+        content.content_type = "text/plain; charset=utf-8"
+        content.data = value.encode()
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        content.content_type = "application/octet-stream"
+        content.data = bytes(value)
+    elif isinstance(value, common_pb2.Content):
+        content.CopyFrom(value)
+    elif hasattr(value, "DESCRIPTOR") and hasattr(value, "SerializeToString"):
+        content.content_type = f"application/protobuf; messageType={value.DESCRIPTOR.full_name}"
+        content.data = value.SerializeToString()
+    else:
+        content.content_type = "application/json"
+        content.data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def new_message(
@@ -83,13 +120,17 @@ def new_message(
         type=type,
         priority=PRIORITIES[priority],
         durability=bus_pb2.DURABILITY_DURABLE if durable else bus_pb2.DURABILITY_BEST_EFFORT,
-        headers=headers or {},
-        correlation_id=correlation_id,
-        reply_to=reply_to,
-        run_id=run_id,
     )
+    if headers:
+        message.headers.update(headers)
+    if correlation_id:
+        message.correlation_id = correlation_id
+    if reply_to:
+        message.reply_to = reply_to
+    if run_id:
+        message.run_id = run_id
     if content is not None:
-        message.payload.CopyFrom(to_content(content))
+        set_content(message.payload, content)
     if recipient:
         message.recipient = recipient
     elif topic:

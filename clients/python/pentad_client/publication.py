@@ -12,13 +12,12 @@ from pentad_client.errors import PentadError
 class Publication:
     """A message on its way, until the bus has stored or refused it."""
 
-    __slots__ = ("future", "message", "refused", "seq", "settles", "size")
+    __slots__ = ("body", "future", "refused", "seq", "settles")
 
     def __init__(self, message: pb.Message, settles: Delivery | None, future: asyncio.Future[None]) -> None:
-        self.message = message
+        self.body = message.SerializeToString()
         self.settles = settles
         self.future = future
-        self.size = message.ByteSize()
         self.seq = 0
         self.refused = False
 

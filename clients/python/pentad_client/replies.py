@@ -30,10 +30,13 @@ class Replies:
         if len(self._over) > _MOST_REMEMBERED:
             del self._over[next(iter(self._over))]
 
+    @property
+    def wanted(self) -> bool:
+        """Whether an answer may come."""
+        return bool(self._waiting or self._over)
+
     def take(self, message: pb.Message) -> bool:
         """Whether the message is an answer to what was asked here; if so, it is dealt with."""
-        if not self._waiting and not self._over:
-            return False
         reply = self._waiting.get(message.correlation_id)
         if reply is not None and not reply.done():
             reply.set_result(message)

@@ -19,6 +19,10 @@ MOST_HEADER_BYTES = 64 * 1024
 """Filters look at headers, message by message: what is large belongs into the payload."""
 
 _parse = Message.FromString
+_SHORT = 64
+"""In so few bytes beside its id and data, a message breaks no rule of a field's length."""
+_SMALL = 4096
+"""Up to here the data are looked at for that; copying more costs more than the rules."""
 
 
 def read_message(body: bytes, most_bytes: int) -> Message:
@@ -38,28 +42,33 @@ def read_message(body: bytes, most_bytes: int) -> Message:
         raise InvalidArgument("MESSAGE_MALFORMED", "the bytes are not a pentad.bus.v1.Message") from None
 
 
-def check_message(message: Message, body: bytes) -> None:
+def check_message(message: Message, body: bytes, message_id: str) -> None:
     """Holds a message, encoded as `body`, against the contract. Raises InvalidArgument INVALID_REQUEST.
 
     What is checked by whoever uses it is not checked here: recipient, topic, ttl, delay.
     """
     if (
-        len(message.id) > 64
-        or len(message.type) > 128
+        len(message_id) > 64
+        or not 0 <= message.priority <= 4
+        or not 0 <= message.durability <= 2
+        or message.hops < 0
+    ):
+        raise _first_violation(message)
+    payload = message.payload
+    size = len(body)
+    if (size > _SMALL or size - len(payload.data) - len(message_id) > _SHORT) and (
+        len(message.type) > 128
         or len(message.run_id) > 64
         or len(message.correlation_id) > 128
         or len(message.reply_to) > 128
         or len(message.traceparent) > 128
-        or not 0 <= message.priority <= 4
-        or not 0 <= message.durability <= 2
-        or message.hops < 0
         or len(message.headers) > 64
-        or len(message.payload.content_type) > 255
+        or len(payload.content_type) > 255
     ):
         raise _first_violation(message)
     if len(body) > MOST_HEADER_BYTES and message.headers:
         _check_headers(message)
-    if b"\0" in body and "\0" in f"{message.id}{message.type}{message.run_id}{message.correlation_id}":
+    if body.find(0) >= 0 and "\0" in f"{message.id}{message.type}{message.run_id}{message.correlation_id}":
         raise _invalid("message", "texts must not contain the character NUL")
 
 

@@ -236,7 +236,12 @@ class Broker:
             session.wake()
 
         session.outstanding += 1
+        self._count(commit)
         self._submit(commit, origin.tenant, self._counted(session, done), at_once=session.outstanding == 1)
+
+    def _count(self, commit: Commit) -> None:
+        self.counters.published += len(commit.ids)
+        self.counters.published_bytes += commit.size
 
     def _counted(self, session: Session, done: Done) -> Done:
         def counted(error: PentadError | None) -> None:
@@ -252,6 +257,7 @@ class Broker:
         commit = Commit()
         now = self.clock.wall()
         message_id, _ = self.publisher.admit(commit, origin, body, now, stamp(origin.name, now))
+        self._count(commit)
         self._submit(commit, origin.tenant, done, at_once=True)
         return message_id, not message_id
 
@@ -313,11 +319,15 @@ class Broker:
         arrive = self.settlement.arrive
         touched: Inbox | None = None
         for entry in entries:
-            arrive(entry)
-            if entry.inbox is not touched:
+            inbox = entry.inbox
+            if entry.expires or entry.due or inbox.closed or inbox.drops_oldest:
+                arrive(entry)
+            else:
+                inbox.ready.push(entry)
+            if inbox is not touched:
                 if touched is not None:
                     touched.wake()
-                touched = entry.inbox
+                touched = inbox
         if touched is not None:
             touched.wake()
 

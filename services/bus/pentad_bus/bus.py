@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pentad_bus.broker import Broker
 from pentad_bus.counters import Counters
-from pentad_bus.group_commit import GroupCommit
+from pentad_bus.group_commit import RETRY, GroupCommit
 from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
 from pentad_bus.retention import Retention, Sweeper
@@ -23,6 +23,13 @@ from pentad_common.telemetry import get_logger
 log = get_logger(__name__)
 
 _TICK = 0.25
+_ARCHIVE_PAUSE = 0.1
+_ARCHIVE_MOST = 256
+"""Messages that go from the journal's log into its tables at a time: commits wait so long, about 2 ms."""
+_ARCHIVE_REST = 3
+"""How many times as long as that took nothing is archived then."""
+_ARCHIVE_BUSY = 500
+"""Messages that were taken during a pause: with so many, the log may grow, up to what the ledger allows."""
 
 Result = TypeVar("Result")
 
@@ -63,7 +70,8 @@ class Bus:
         self.broker.settlement.schedule.on_earlier = lambda _due: self._sooner.set()
         self.broker.on_stored = self._announce
         self.broker.on_ended = self._ended.set
-        self._tasks = [asyncio.create_task(self._keep_time()), asyncio.create_task(self._keep_sweeping())]
+        keepers = (self._keep_time, self._keep_sweeping, self._keep_archiving)
+        self._tasks = [asyncio.create_task(keep()) for keep in keepers]
         seconds = round(time.perf_counter() - started, 3)
         log.info("recovered", waiting=waiting, inboxes=len(found.inboxes), seconds=seconds)
 
@@ -127,6 +135,30 @@ class Bus:
                 self.broker.tick()
             except Exception:
                 log.exception("a scheduled action failed")
+
+    async def _keep_archiving(self) -> None:
+        """When there is little else to do; if there is much for long, the ledger makes room."""
+        pause, published, done = _ARCHIVE_PAUSE, 0, -1
+        while True:
+            await asyncio.sleep(pause)
+            taken, published = self.counters.published - published, self.counters.published
+            began, left, commits = time.perf_counter(), 0, self.counters.commits
+            busy = taken >= _ARCHIVE_BUSY * pause / _ARCHIVE_PAUSE or not self.ledger.idle
+            if not busy and commits != done:
+                left = await self._archive()
+                done = -1 if left else commits
+            rest = _ARCHIVE_REST * (time.perf_counter() - began)
+            pause = max(0.01, rest) if left else max(_ARCHIVE_PAUSE, rest)
+
+    async def _archive(self) -> int:
+        try:
+            return await self.ledger.call(self.journal.archive, _ARCHIVE_MOST)
+        except PentadError as error:
+            log.warning("the log could not be archived", reason=error.reason)
+        except Exception:
+            log.exception("the log could not be archived")
+        await asyncio.sleep(RETRY)
+        return 1  # there is more, presumably
 
     async def _keep_sweeping(self) -> None:
         while True:

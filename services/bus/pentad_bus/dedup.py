@@ -13,29 +13,30 @@ class DedupWindow:
     window.
     """
 
-    __slots__ = ("_most", "_old", "_turned", "_window", "_young")
+    __slots__ = ("_most", "_turned", "_window", "old", "young")
 
     def __init__(self, window: float, most: int, now: float = 0.0) -> None:
         self._window = window
         self._most = most
         self._turned = now
-        self._young: set[str] = set()
-        self._old: set[str] = set()
+        self.young: set[str] = set()
+        """Ask both by hand where it must be quick."""
+        self.old: set[str] = set()
 
     def add(self, message_id: str) -> None:
         """Remembers an id."""
-        if len(self._young) >= self._most:
+        if len(self.young) >= self._most:
             self._turn(self._turned)
-        self._young.add(message_id)
+        self.young.add(message_id)
 
     def __contains__(self, message_id: object) -> bool:
-        return message_id in self._young or message_id in self._old
+        return message_id in self.young or message_id in self.old
 
     def forget(self, message_ids: Iterable[str]) -> None:
         """Takes back ids of messages that were not stored after all."""
         for message_id in message_ids:
-            self._young.discard(message_id)
-            self._old.discard(message_id)
+            self.young.discard(message_id)
+            self.old.discard(message_id)
 
     def advance(self, now: float) -> None:
         """Lets what is old enough go. Call it now and then."""
@@ -43,7 +44,7 @@ class DedupWindow:
             self._turn(now)
 
     def _turn(self, now: float) -> None:
-        self._old, self._young, self._turned = self._young, set(), now
+        self.old, self.young, self._turned = self.young, set(), now
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self.young) + len(self.old)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pentad.bus.v1.bus_pb2 import Message
+
 if TYPE_CHECKING:
     from pentad_bus.inbox import Inbox
 
@@ -20,18 +22,17 @@ NO_HISTORY: list[Attempt] = []
 class Entry:
     """One message's place in one inbox. Copies of a message share the bytes of its body. Times are epoch
     seconds.
+
+    What is seldom asked for is read from the body each time: a field here costs every message.
     """
 
     __slots__ = (
         "attempts",
         "body",
-        "created",
         "deadline",
         "due",
         "expires",
         "history",
-        "hops",
-        "id",
         "inbox",
         "level",
         "once",
@@ -48,27 +49,21 @@ class Entry:
         stored: bool,
         once: bool,
         seq: int,
-        id: str,
         body: bytes,
         level: int,
-        created: float,
         expires: float = 0.0,
         due: float = 0.0,
-        hops: int = 0,
         attempts: int = 0,
     ) -> None:
         self.seq = seq
-        self.id = id
         self.body = body
         self.level = level
         """Priority, 0 to 3."""
         self.inbox = inbox
-        self.created = created
         self.expires = expires
         """0: never."""
         self.due = due
         """Not delivered before; 0: at once."""
-        self.hops = hops
         self.stored = stored
         """Whether the journal has it."""
         self.once = once
@@ -82,6 +77,22 @@ class Entry:
         """What the last one who gave it back said."""
         self.history: list[Attempt] = NO_HISTORY
         """The deliveries that failed."""
+
+    @property
+    def id(self) -> str:
+        """The message's id."""
+        return Message.FromString(self.body).id
+
+    @property
+    def created(self) -> float:
+        """When the bus took the message."""
+        time = Message.FromString(self.body).create_time
+        return time.seconds + time.nanos / 1e9
+
+    @property
+    def hops(self) -> int:
+        """How many messages led to this one."""
+        return Message.FromString(self.body).hops
 
     def note(self, by: str, ended: float, outcome: str, detail: str) -> None:
         """Adds the delivery that failed just now; the oldest beyond MOST_HISTORY are forgotten."""

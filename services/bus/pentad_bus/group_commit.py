@@ -20,12 +20,19 @@ PATIENCE = 0.01
 RETRY = 0.5
 """Seconds until it is tried again after the journal failed."""
 MOST_MESSAGES = 8192
+MOST_BYTES = 16 * 1024 * 1024
+MOST_BEHIND = 500_000
+"""Messages in the journal's log before each commit takes some of them further: a restart does it first."""
 
 Result = TypeVar("Result")
 
 
 class GroupCommit:
-    """The broker's `Ledger`: one thread writes to the journal, a transaction at a time, in order."""
+    """The broker's `Ledger`: a transaction at a time, in order.
+
+    What is small is written where it is, once all that is ready in this turn of the event loop was handed in:
+    another thread would take longer to wake up. All else is written by a thread.
+    """
 
     def __init__(self, journal: Journal, counters: Counters) -> None:
         self.later = Changes()
@@ -37,6 +44,8 @@ class GroupCommit:
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._failing = False
+        self._writing = False
+        self._turn: asyncio.Handle | None = None
         self.on_health: Callable[[bool], None] = lambda healthy: None
         """Called when the journal cannot be written any more, and when it can again."""
         self._singly = 0
@@ -59,12 +68,18 @@ class GroupCommit:
     def submit(self, commit: Commit) -> None:
         """Stores a commit with the next group."""
         self._queue.append(commit)
-        self._wanted.set()
+        if self._turn is None and not self._writing:
+            self._turn = asyncio.get_running_loop().call_soon(self._write_soon)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being stored, and nothing waits to be."""
+        return not (self._queue or self._writing)
 
     def hurry(self) -> None:
         """Sees to it that `later` is stored within PATIENCE."""
-        if self._timer is None and not self._wanted.is_set():
-            self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._wanted.set)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._write_soon)
 
     async def flushed(self) -> None:
         """Waits until all that was handed in so far is stored. Raises PentadError if it cannot be."""
@@ -76,29 +91,49 @@ class GroupCommit:
         """Runs another writing method of the journal, between two groups."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
+    def _write_soon(self) -> None:
+        """Writes what is there, here if it is little."""
+        self._turn = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._writing and not self._written_at_once():
+            self._wanted.set()
+
+    def _written_at_once(self) -> bool:
+        most = self._journal.at_once_bytes
+        if self._failing or self._journal.behind > MOST_BEHIND or _weight(self._queue, self.later) > most:
+            return False
+        commits, later = self._take()
+        group = _together(commits, later)
+        try:
+            if group and not self._journal.write_at_once(group):
+                raise BlockingIOError
+        except Exception:  # the thread meets it again, and deals with it
+            self._queue[:0] = commits
+            self.later = later
+            return False
+        self._stored(commits, bool(group))
+        return True
+
     async def _run(self) -> None:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._writing = True
             while self._queue or self.later or self._failing:
                 await self._write_group()
                 if self._failing and not self._queue:
-                    self._timer = asyncio.get_running_loop().call_later(RETRY, self._wanted.set)
+                    self._timer = asyncio.get_running_loop().call_later(RETRY, self._write_soon)
                     break
+            self._writing = False
 
     async def _write_group(self) -> None:
         commits, later = self._take()
-        group = Changes()
-        group.extend(later)
-        for commit in commits:
-            group.extend(commit.changes)
+        group = _together(commits, later)
         try:
             if group:
-                await self.call(self._journal.write, group)
-                self._counters.commits += 1
+                await self.call(self._write, group)
             elif self._failing:
                 await self.call(self._journal.check)
         except Unavailable as error:
@@ -115,6 +150,18 @@ class GroupCommit:
             log.info("the journal works again")
             self.on_health(True)
         self._failing = False
+        self._stored(commits, bool(group))
+
+    def _write(self, group: Changes) -> None:
+        self._journal.write(group)
+        if self._journal.behind > MOST_BEHIND:
+            try:
+                self._journal.archive(2 * len(group.messages))
+            except Exception as error:  # the group is stored nevertheless
+                log.warning("the log could not be archived", error=str(error))
+
+    def _stored(self, commits: list[Commit], written: bool) -> None:
+        self._counters.commits += written
         for commit in commits:
             commit.done(None)
 
@@ -123,11 +170,12 @@ class GroupCommit:
             self._singly -= 1
             later, self.later = self.later, Changes()
             return [self._queue.pop(0)], later
-        count = messages = 0
+        count = messages = size = 0
         for commit in self._queue:
             count += 1
             messages += len(commit.changes.messages)
-            if messages >= MOST_MESSAGES:
+            size += commit.size
+            if messages >= MOST_MESSAGES or size >= MOST_BYTES:
                 break
         commits, self._queue = self._queue[:count], self._queue[count:]
         later, self.later = self.later, Changes()
@@ -148,6 +196,20 @@ class GroupCommit:
         refusal = error if isinstance(error, PentadError) else _unavailable()
         for commit in commits:
             commit.done(refusal)
+
+
+def _together(commits: list[Commit], later: Changes) -> Changes:
+    group = Changes()
+    group.extend(later)
+    for commit in commits:
+        group.extend(commit.changes)
+    return group
+
+
+def _weight(commits: list[Commit], later: Changes) -> int:
+    """Bytes to be written, about."""
+    rows = len(later.settled) + sum(len(commit.changes.entries) for commit in commits)
+    return 16 * rows + sum(commit.size for commit in commits) + sum(len(row.body) for row in later.dead)
 
 
 def _unavailable() -> Unavailable:

@@ -26,6 +26,8 @@ class Commit:
     """They enter their queues once it is stored."""
     ids: list[str] = field(default_factory=list)
     """Ids that the deduplication window forgets if it is not."""
+    size: int = 0
+    """Bytes of the messages, those that are not stored too."""
     behind: bool = False
     """A duplicate is among them: confirmed no earlier than the first of its id."""
     done: Done = nothing

@@ -13,10 +13,10 @@ from pentad.bus.v1 import bus_pb2
 from pentad_bus.admission import check_rules
 from pentad_bus.broker import Caller, Wish
 from pentad_bus.bus import Bus
-from pentad_bus.frames import ConnectResponse, Error
 from pentad_bus.limits import MOST_BATCH_MESSAGES
 from pentad_bus.policy import Overflow, Policy
 from pentad_bus.session import Nack, Session
+from pentad_client.frames import ConnectResponse, Error
 from pentad_common.errors import FailedPrecondition, InvalidArgument, PentadError, to_proto
 from pentad_common.telemetry import bind, get_logger
 

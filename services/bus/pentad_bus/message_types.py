@@ -75,7 +75,7 @@ class MessageTypes:
             message.id = message_id
             body = message.SerializeToString()
             read_message(body, most_bytes)
-            check_message(message, body)
+            check_message(message, body, message.id)
         except PentadError:
             raise
         except Exception:

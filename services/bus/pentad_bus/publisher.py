@@ -16,7 +16,6 @@ from pentad_bus.inbox import Inbox, Subscription
 from pentad_bus.ledger import Commit
 from pentad_bus.message_types import MessageTypes
 from pentad_bus.settlement import OVERFLOW, Settlement
-from pentad_bus.store.journal import MessageRow
 from pentad_bus.tenant import Tenant
 from pentad_bus.topics import check_topic
 from pentad_common.call import RESERVED_PREFIX
@@ -26,8 +25,8 @@ from pentad_common.ids import new_id
 Target = tuple[Inbox, str, bool]
 """An inbox, the pattern that led there, and whether the copy outlives the connection."""
 
-Facts = tuple[int, str, bytes, int, float, float, float, int]
-"""What all copies of a message share: seq, id, body, level, created, expires, due, hops."""
+Facts = tuple[int, bytes, int, float, float]
+"""What all copies of a message share: seq, body, level, expires, due."""
 
 Settle = Callable[[], Entry]
 """Finds the delivery that a message settles. Raises FailedPrecondition if there is none any more."""
@@ -78,23 +77,33 @@ class Publisher:
         STORAGE_QUOTA_EXCEEDED, FailedPrecondition HOP_LIMIT_EXCEEDED, DELIVERY_EXPIRED, and what a handler
         of its type raises: then nothing was added.
         """
-        message = read_message(body, self._limits.max_message_bytes)
-        check_message(message, body)
-        tenant = origin.tenant
+        limits = self._limits
+        message = read_message(body, limits.max_message_bytes)
         message_id = message.id
-        if message_id and message_id in tenant.dedup:
+        check_message(message, body, message_id)
+        tenant = origin.tenant
+        dedup = tenant.dedup
+        if message_id and (message_id in dedup.young or message_id in dedup.old):
             self._counters.duplicates += 1
             commit.behind = True
             return "", None
         if message.type in self._types:
             message, body = self._types.handle(message, self._limits.max_message_bytes)
         settled = settle() if settle else None
-        hops = self._hops(message, settled)
+        hops = message.hops
+        if settled is not None or hops > limits.max_hops:
+            hops = self._hops(hops, settled)
         expires = now + seconds(message.ttl) if message.HasField("ttl") else 0.0
         due = now + seconds(message.delay) if message.HasField("delay") else 0.0
-        targets = self._route(origin, message, len(body) + len(mark))
+        recipient = message.recipient
+        if recipient:
+            inbox = tenant.inboxes.get(recipient) or tenant.inbox(recipient)
+            self._check_room(inbox, len(body) + len(mark))
+        else:
+            targets = self._route(origin, message)
         if self._quotas:
-            self._check_quotas(tenant, (len(body) + len(mark)) * len(targets))
+            copies = 1 if recipient else len(targets)
+            self._check_quotas(tenant, (len(body) + len(mark)) * copies)
         body += mark
         if not message_id or hops != message.hops:
             message_id = message_id or new_id()
@@ -102,15 +111,16 @@ class Publisher:
         self.last_seq = seq = self.last_seq + 1
         durable = message.durability != DURABILITY_BEST_EFFORT
         if durable:
-            row = _row(seq, message_id, tenant.id, origin.name, message, now, body)
-            commit.changes.messages.append(row)
+            commit.changes.messages.append((seq, message_id, tenant.id, body))
             self._counters.stored_bytes += len(body)
-        facts = (seq, message_id, body, (message.priority or 2) - 1, now, expires, due, hops)
-        self._enter(commit, facts, targets, durable)
-        tenant.dedup.add(message_id)
+        facts = (seq, body, (message.priority or 2) - 1, expires, due)
+        if recipient:
+            self._enter_one(commit, facts, inbox, durable)
+        else:
+            self._enter(commit, facts, targets, durable)
+        dedup.add(message_id)
         commit.ids.append(message_id)
-        self._counters.published += 1
-        self._counters.published_bytes += len(body)
+        commit.size += len(body)
         return message_id, settled
 
     def readmit(
@@ -128,15 +138,15 @@ class Publisher:
             return False
         expires = now + seconds(message.ttl) if message.HasField("ttl") else 0.0
         self.last_seq = seq = self.last_seq + 1
-        row = _row(seq, message.id, inbox.tenant_id, message.sender, message, now, body)
-        commit.changes.messages.append(row)
+        commit.changes.messages.append((seq, message.id, inbox.tenant_id, body))
+        commit.size += len(body)
         self._counters.stored_bytes += len(body)
-        facts = (seq, message.id, body, (message.priority or 2) - 1, now, expires, 0.0, message.hops)
+        facts = (seq, body, (message.priority or 2) - 1, expires, 0.0)
         self._enter(commit, facts, [(inbox, "", True)], True)
         return True
 
-    def _hops(self, message: Message, settled: Entry | None) -> int:
-        hops = max(message.hops, settled.hops + 1) if settled else message.hops
+    def _hops(self, hops: int, settled: Entry | None) -> int:
+        hops = max(hops, settled.hops + 1) if settled else hops
         if hops > self._limits.max_hops:
             raise FailedPrecondition(
                 "HOP_LIMIT_EXCEEDED",
@@ -147,12 +157,10 @@ class Publisher:
             )
         return hops
 
-    def _route(self, origin: Origin, message: Message, size: int) -> list[Target]:
+    def _route(self, origin: Origin, message: Message) -> list[Target]:
         kind = message.WhichOneof("destination")
         if kind == "recipient":
-            inbox = origin.tenant.inbox(message.recipient)
-            self._check_room(inbox, size)
-            return [(inbox, "", True)]
+            origin.tenant.inbox("")  # raises: nobody is called that
         if kind == "topic":
             return _subscribers(origin, message)
         if kind == "broadcast":
@@ -188,8 +196,15 @@ class Publisher:
                 limit=rate,
             )
 
+    def _enter_one(self, commit: Commit, facts: Facts, inbox: Inbox, durable: bool) -> None:
+        """As `_enter`, for the one recipient of most messages, whose inbox is known to have room."""
+        inbox.admit(len(facts[1]))
+        commit.fresh.append(Entry(inbox, "", durable, not durable, *facts))
+        if durable:
+            commit.changes.entries.append((facts[0], inbox.id, inbox.tenant_id, "", facts[4]))
+
     def _enter(self, commit: Commit, facts: Facts, targets: list[Target], durable: bool) -> None:
-        seq, size, due = facts[0], len(facts[2]), facts[6]
+        seq, size, due = facts[0], len(facts[1]), facts[4]
         for inbox, pattern, lasting in targets:
             stored = durable and lasting
             entry = Entry(inbox, pattern, stored, not durable, *facts)
@@ -253,23 +268,3 @@ def _check_free(topic: str, origin: Origin) -> None:
         raise PermissionDenied(
             "TOPIC_RESERVED", f"topics that begin with `{RESERVED_PREFIX}` are for services", topic=topic
         )
-
-
-def _row(
-    seq: int, message_id: str, tenant_id: str, sender: str, message: Message, now: float, body: bytes
-) -> MessageRow:
-    recipient, topic = message.recipient or None, message.topic or None
-    run_id, correlation_id = message.run_id or None, message.correlation_id or None
-    return (
-        seq,
-        message_id,
-        tenant_id,
-        sender,
-        recipient,
-        topic,
-        message.type,
-        run_id,
-        correlation_id,
-        now,
-        body,
-    )

@@ -12,10 +12,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pentad.bus.v1 import bus_pb2, bus_pb2_grpc
 from pentad_bus.broker import Caller
 from pentad_bus.bus import Bus
-from pentad_bus.frames import ConnectRequest
 from pentad_bus.history import Chosen, History, QueueState, cursor
 from pentad_bus.line import Line
 from pentad_bus.store.journal import DeadRow, HistoryFilter, HistoryRow
+from pentad_client.frames import ConnectRequest
 from pentad_common.call import CallContext, current_call
 from pentad_common.cursor import page_size
 from pentad_common.errors import InvalidArgument, PentadError

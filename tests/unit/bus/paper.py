@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pentad.bus.v1.bus_pb2 import Message
 from pentad_bus.store.journal import Changes, InboxRow, MessageRow, Recovered, WaitingRow
 from pentad_common.errors import PentadError
 from tests.unit.bus.world import HandLedger
@@ -53,9 +54,10 @@ class PaperLedger(HandLedger):
         waiting = []
         for (seq, inbox_id), (subscription, attempts, due, history) in sorted(self.entries.items()):
             row = self.messages[seq]
+            created = Message.FromString(row[3]).create_time.ToNanoseconds() / 1e9
             waiting.append(
                 WaitingRow(
-                    seq, inbox_id, row[2], subscription, attempts, due, row[1], row[9], row[10], history
+                    seq, inbox_id, row[2], subscription, attempts, due, row[1], created, row[3], history
                 )
             )
         recent = [(row[2], row[1]) for row in self.messages.values()]

@@ -18,7 +18,7 @@ CHECKED_ELSEWHERE = {"sender", "recipient", "topic"}
 
 
 def check(message: Message) -> None:
-    check_message(message, message.SerializeToString())
+    check_message(message, message.SerializeToString(), message.id)
 
 
 def string_limits() -> list[tuple[str, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pentad.bus.v1 import bus_pb2
-from pentad_bus.frames import ConnectRequest, ConnectResponse
+from pentad_client.frames import ConnectRequest, ConnectResponse
 
 
 def test_a_request_keeps_its_messages_as_they_came() -> None:

@@ -9,15 +9,18 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from pentad_bus.counters import Counters
-from pentad_bus.group_commit import GroupCommit
+from pentad_bus.group_commit import MOST_BEHIND, GroupCommit
 from pentad_bus.ledger import Commit
-from pentad_bus.store.journal import Changes
+from pentad_bus.store.journal import Changes, MessageRow
 from pentad_common.errors import PentadError
 from tests.unit.bus.world import FULL_DISK
 
 
 class Paper:
     """A journal that only writes: each group as the list of its settled keys' seqs."""
+
+    at_once_bytes = 0
+    behind = 0
 
     def __init__(self) -> None:
         self.groups: list[list[int]] = []
@@ -34,6 +37,24 @@ class Paper:
         if self.poison in seqs:
             raise ValueError("cannot be stored")
         self.groups.append(seqs)
+
+
+class QuickPaper(Paper):
+    """Writes at once what is small enough, unless it is busy."""
+
+    at_once_bytes = 100
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.busy = False
+        self.at_once: list[list[int]] = []
+
+    def write_at_once(self, changes: Changes) -> bool:
+        if self.busy:
+            return False
+        self.write(changes)
+        self.at_once.append(self.groups[-1])
+        return True
 
 
 @asynccontextmanager
@@ -125,3 +146,60 @@ async def test_one_that_cannot_be_stored_does_not_take_others_along() -> None:
             while len(outcomes) < 3:  # noqa: ASYNC110 - nobody tells us
                 await asyncio.sleep(0.01)
     assert outcomes == ["1 stored", "2 JOURNAL_UNAVAILABLE", "3 stored"]
+
+
+async def test_what_is_small_is_written_where_it_is() -> None:
+    """One transaction for all that came in one turn of the event loop; a thread takes what is large, and
+    what cannot be written at once.
+    """
+    paper = QuickPaper()
+    async with ledger_on(paper) as ledger:
+        outcomes = submit(ledger, 1, 2)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert (paper.at_once, outcomes) == ([[1, 2]], ["1 stored", "2 stored"])
+        large: list[PentadError | None] = []
+        ledger.submit(Commit(changes=Changes(settled=[(3, 1)]), size=101, done=large.append))
+        await ledger.flushed()
+        paper.busy = True
+        submit(ledger, 4)
+        await ledger.flushed()
+    assert large == [None]
+    assert paper.groups == [[1, 2], [3], [4]]
+    assert paper.at_once == [[1, 2]]
+
+
+async def test_a_failure_where_it_is_is_the_threads_affair() -> None:
+    """It tries again, and then says so: nothing is confirmed, and nothing is lost that nobody waits for."""
+    paper = QuickPaper()
+    paper.errors = [FULL_DISK, FULL_DISK]
+    async with ledger_on(paper) as ledger:
+        ledger.later.settled.append((7, 1))
+        first = submit(ledger, 1)
+        async with asyncio.timeout(5):
+            while not first:  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(0.01)
+        assert first == ["1 JOURNAL_UNAVAILABLE"]
+        assert submit(ledger, 2) == []
+        await ledger.flushed()
+    assert paper.groups == [[7, 2]]
+
+
+async def test_a_log_that_grows_too_long_is_archived_with_each_commit() -> None:
+    """Twice as much as came, so that it shrinks; the commits themselves are stored all the same."""
+    asked: list[int] = []
+
+    class LongPaper(QuickPaper):
+        behind = MOST_BEHIND + 1
+
+        def archive(self, most: int) -> int:
+            asked.append(most)
+            raise FULL_DISK
+
+    paper = LongPaper()
+    async with ledger_on(paper) as ledger:
+        stored: list[PentadError | None] = []
+        rows: list[MessageRow] = [(seq, "", "t", b"") for seq in (1, 2)]
+        ledger.submit(Commit(changes=Changes(messages=rows), done=stored.append))
+        await ledger.flushed()
+    assert (stored, asked, paper.at_once) == ([None], [4], [])

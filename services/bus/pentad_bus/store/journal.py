@@ -11,8 +11,8 @@ from pentad_bus.entry import NO_HISTORY, Attempt, Entry
 from pentad_bus.inbox import Inbox
 from pentad_bus.policy import Policy
 
-MessageRow = tuple[int, str, str, str, str | None, str | None, str, str | None, str | None, float, bytes]
-"""seq, id, tenant, sender, recipient, topic, type, run id, correlation id, create time, body. A tuple: the
+MessageRow = tuple[int, str, str, bytes]
+"""seq, id, tenant, body; all else that the history is searched by is in the body. A tuple: the
 fastest to make.
 """
 
@@ -75,13 +75,10 @@ class WaitingRow(NamedTuple):
             True,
             False,
             self.seq,
-            self.message_id,
             self.body,
             (message.priority or 2) - 1,
-            self.create_time,
             self.create_time + ttl if ttl else 0.0,
             self.due,
-            message.hops,
             self.attempts,
         )
         entry.history = self.history
@@ -123,6 +120,11 @@ class Changes:
             or self.redriven
         )
 
+    @property
+    def logged(self) -> bool:
+        """Whether there is anything that goes through the log."""
+        return bool(self.messages or self.settled or self.entries or self.retried or self.removed)
+
     def extend(self, other: Changes) -> None:
         """Adds another transaction's, after these."""
         self.messages += other.messages
@@ -162,8 +164,16 @@ class HistoryFilter:
 class Journal(Protocol):
     """Stores what the broker decides. Methods block; the writing ones are called from one thread.
 
+    What is written is first kept as it came, in a log; `archive` puts it in order. Readers see it either way.
     Any method raises PentadError UNAVAILABLE when the store cannot be used at the moment.
     """
+
+    at_once_bytes: int
+    """Up to so many bytes are written faster than another thread could be asked to; 0: none ever."""
+
+    @property
+    def behind(self) -> int:
+        """Messages in the log."""
 
     def open(self) -> None:
         """Takes possession. Raises StartupError if it cannot be used or another process has it."""
@@ -173,6 +183,12 @@ class Journal(Protocol):
 
     def write(self, changes: Changes) -> None:
         """Stores all of it in one transaction, or nothing."""
+
+    def write_at_once(self, changes: Changes) -> bool:
+        """The same, in any thread; False, and nothing was stored, if that would have meant to wait."""
+
+    def archive(self, most: int) -> int:
+        """Takes the oldest of the log, about `most` messages, into what is searched; how many are left."""
 
     def check(self) -> None:
         """Writes something and takes it back. Raises Unavailable if nothing can be stored at the moment."""

@@ -5,51 +5,60 @@ bus's hot path.
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from threading import Lock
 from typing import IO, Any
 
-from sqlalchemy import Row, Select, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from pentad_bus.policy import Policy
 from pentad_bus.store import retention
-from pentad_bus.store.journal import (
-    Changes,
-    DeadRow,
-    HistoryFilter,
-    HistoryRow,
-    InboxRow,
-    Recovered,
-    WaitingRow,
-)
+from pentad_bus.store.archive import merged
+from pentad_bus.store.journal import Changes, InboxRow, Recovered, WaitingRow
+from pentad_bus.store.log import decode, encode
+from pentad_bus.store.reader import SqlReader
 from pentad_bus.store.statements import Statements
 from pentad_common.db import ALL_TENANTS, APPLICATION_ROLE, open_engine, parse_url
 from pentad_common.errors import StartupError, Unavailable
-from pentad_common.models import BusMessage, DeadLetter, Inbox, QueueEntry
+from pentad_common.models import BusMessage, Inbox, QueueEntry
 from pentad_common.schema import check_schema
 
 _OWNER_LOCK = 0x70656E74  # "pent": the advisory lock of the one bus process that owns a journal on PostgreSQL
 _RECOVERY_PAGE = 5000
-_CHECKPOINT_PAGES = 16_384
-"""64 MB of log before SQLite writes it to the file, and waits for the disk: at 4 MB, its default, half the
-time is waiting.
+_CATCH_UP_MESSAGES = 2048
+_COMMIT_BYTES = 16_384
+"""Of SQLite's log, that a transaction takes beside what is in it."""
+_UNSYNCED_BYTES = 64 * 1024 * 1024
+"""Before SQLite puts its log into the file, and waits for the disk: at 4 MB, its default, half the time is
+waiting.
 """
+_PATIENCE_MS = 5000
+AT_ONCE_BYTES = 64 * 1024
+"""Measured: such a commit takes 0.1 ms; to have another thread do it costs as much again."""
 
 
-class SqlJournal:
+class SqlJournal(SqlReader):
     """One process at a time has it; SQLite holds that by a lock on a file beside it, PostgreSQL by an
     advisory lock.
     """
 
     def __init__(self, url: str, *, full_sync: bool = False) -> None:
         self._url = parse_url(url)
-        self._engine = open_engine(self._url)
-        self._reading = self._engine.execution_options(reading=True)
-        self._sqlite = self._engine.dialect.name == "sqlite"
+        super().__init__(open_engine(self._url))
         self._full_sync = full_sync
         self._statements = Statements(self._engine.dialect)
+        self.at_once_bytes = AT_ONCE_BYTES if self._sqlite and not full_sync else 0
+        self._turn = Lock()
+        """Held by whoever writes: the journal's thread, the event loop's, or a reader that catches up."""
+        self._last = self._archived = 0
+        """Numbers of the log's last segment, and of the last that the tables have."""
+        self._behind = 0
+        self._unsynced = 0
+        """Bytes written since SQLite last put its own log into the file, about."""
+        self._patient = True
         self._connection: Any = None
         self._lock_file: IO[str] | None = None
         self._lock_connection: Any = None
@@ -61,10 +70,13 @@ class SqlJournal:
         check_schema(self._engine)
         taken = self._lock_sqlite() if self._sqlite else self._lock_postgres()
         if not taken:
+            self.close()
             where = self._url.render_as_string(hide_password=True)
             raise StartupError(
                 f"another bus process is using the journal {where}: stop it, or give this one its own"
             )
+        with self._transaction() as cursor:
+            self._last, self._behind = self._statements.log_size(cursor)
 
     def _lock_sqlite(self) -> bool:
         self._lock_file = open(f"{self._url.database}.lock", "w")  # noqa: SIM115 (held until close)
@@ -82,7 +94,8 @@ class SqlJournal:
 
     def close(self) -> None:
         """Gives up possession."""
-        self._drop_connection()
+        with self._turn:
+            self._drop_connection()
         lock, self._lock_connection = self._lock_connection, None
         if lock is not None:
             lock.invalidate()  # closed and not given back to the pool: with it goes the lock
@@ -93,28 +106,95 @@ class SqlJournal:
 
     # ---------------------------------------------------------------------------------------------- writing
 
+    @property
+    def behind(self) -> int:
+        """Messages in the log that the tables do not have."""
+        return self._behind
+
     def write(self, changes: Changes) -> None:
         """Stores all of it in one transaction, or nothing."""
+        with self._turn:
+            self._write(changes)
+
+    def write_at_once(self, changes: Changes) -> bool:
+        """The same, in any thread; False, and nothing was stored, if that would have meant to wait."""
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            self._write(changes, patient=False)
+            return True
+        except Unavailable:  # perhaps another process writes to the same file
+            return False
+        finally:
+            self._turn.release()
+
+    def _write(self, changes: Changes, *, patient: bool = True) -> None:
         statements = self._statements
         removed = set(changes.removed)
         inboxes = {row.id: row for row in changes.inboxes if row.id not in removed}
-        with self._transaction() as cursor:
+        segment = encode(changes) if changes.logged else b""
+        with self._transaction(patient) as cursor:
             statements.remove_inboxes(cursor, changes.removed)
             statements.save_inboxes(cursor, inboxes.values())
-            statements.insert_messages(cursor, changes.messages)
-            statements.insert_entries(cursor, changes.entries)
-            statements.update_retried(cursor, changes.retried)
-            statements.delete_settled(cursor, changes.settled)
             statements.insert_dead(cursor, changes.dead)
             statements.delete_dead(cursor, changes.redriven)
+            if segment:
+                statements.append_segment(cursor, self._last + 1, len(changes.messages), segment)
+        if segment:
+            self._last += 1
+            self._behind += len(changes.messages)
+        self._unsynced += len(segment) + _COMMIT_BYTES
+
+    def archive(self, most: int) -> int:
+        """Takes the oldest of the log, about `most` messages, into the tables; how many are left."""
+        if self._sqlite and self._unsynced > _UNSYNCED_BYTES:
+            self._checkpoint()
+        with self._turn:
+            if self._archived < self._last:
+                self._archive(most)
+            return self._behind
+
+    def _checkpoint(self) -> None:
+        """Has SQLite put its log into the file: most of it beside the writers, and the rest, without which
+        its log would not start anew, while nobody writes.
+        """
+        connection = self._engine.raw_connection()
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            with self._turn:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                self._unsynced = 0
+        finally:
+            connection.close()
+
+    def _archive(self, most: int) -> None:
+        statements = self._statements
+        with self._transaction() as cursor:
+            last, segments = statements.oldest_segments(cursor, most)
+            found = merged(map(decode, segments))
+            statements.remove_inboxes(cursor, found.removed)
+            statements.insert_messages(cursor, found.messages)
+            statements.insert_entries(cursor, found.rows())
+            statements.update_retried(cursor, found.retried)
+            statements.delete_settled(cursor, found.settled)
+            statements.drop_segments(cursor, last)
+        self._archived = last if segments else self._last
+        self._behind -= len(found.messages)
+        self._unsynced += sum(map(len, segments)) + _COMMIT_BYTES
+
+    def catch_up(self) -> None:
+        """Sees to it that the tables have all that is stored so far."""
+        last = self._last
+        while self._archived < last:
+            self.archive(_CATCH_UP_MESSAGES)
 
     @contextmanager
-    def _transaction(self) -> Iterator[Any]:
+    def _transaction(self, patient: bool = True) -> Iterator[Any]:
         """The driver's cursor, on a connection that stays open; closed after an error, for it may be what is
         broken.
         """
         try:
-            cursor = self._cursor()
+            cursor = self._cursor(patient)
             yield cursor
             self._connection.commit()
         except self._outages as error:
@@ -134,15 +214,19 @@ class SqlJournal:
         driver = self._engine.dialect.loaded_dbapi
         return (driver.OperationalError, driver.InterfaceError, driver.InternalError, DBAPIError)
 
-    def _cursor(self) -> Any:
+    def _cursor(self, patient: bool) -> Any:
         if self._connection is None:
             self._connection = self._engine.raw_connection()
+            self._patient = True
             if self._sqlite:
                 pragmas = self._connection.cursor()
-                pragmas.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+                pragmas.execute("PRAGMA wal_autocheckpoint=0")  # `archive` does it, beside the event loop
                 pragmas.execute(f"PRAGMA synchronous={'FULL' if self._full_sync else 'NORMAL'}")
         cursor = self._connection.cursor()
         if self._sqlite:
+            if self._patient != patient:
+                cursor.execute(f"PRAGMA busy_timeout={_PATIENCE_MS if patient else 0}")
+                self._patient = patient
             cursor.execute("BEGIN IMMEDIATE")
         else:
             cursor.execute(
@@ -158,12 +242,13 @@ class SqlJournal:
 
     def check(self) -> None:
         """Writes something and takes it back. Raises Unavailable if nothing can be stored at the moment."""
-        with self._transaction() as cursor:
-            self._statements.insert_entries(cursor, [(-1, -1, "", "", 0.0)])
-            self._statements.delete_settled(cursor, [(-1, -1)])
+        with self._turn, self._transaction() as cursor:
+            self._statements.append_segment(cursor, -1, 0, bytes(_COMMIT_BYTES))
+            self._statements.drop_segments(cursor, -1)
 
     def sweep(self, before: float, keep: int, floor: int, most: int, excess: int = 0) -> tuple[int, int]:
         """Deletes up to `most` of the oldest messages; how many it did, and their bytes."""
+        self.catch_up()
         with self._connect(ALL_TENANTS, writing=True) as connection:
             aged = self._seq_at(connection, before) - 1
             return retention.sweep(connection, aged, keep, floor, most, excess)
@@ -175,6 +260,7 @@ class SqlJournal:
 
     def history_size(self) -> int:
         """Bytes of all messages of the history."""
+        self.catch_up()
         with self._connect(ALL_TENANTS) as connection:
             return retention.history_size(connection)
 
@@ -183,27 +269,11 @@ class SqlJournal:
         with self._connect(tenant, writing=True) as connection:
             return retention.purge(connection, tenant, ids, recipient)
 
-    # ---------------------------------------------------------------------------------------------- reading
-
-    @contextmanager
-    def _connect(self, tenant: str, *, writing: bool = False) -> Iterator[Any]:
-        try:
-            with (self._engine if writing else self._reading).connect() as connection:
-                if not self._sqlite:
-                    scope = text(
-                        "select set_config('role', :role, true), set_config('app.tenant_id', :tenant, true)"
-                    )
-                    connection.execute(scope, {"role": APPLICATION_ROLE, "tenant": tenant})
-                yield connection
-        except DBAPIError as error:
-            raise Unavailable(
-                "JOURNAL_UNAVAILABLE",
-                "the history cannot be read at the moment; the bus's log has the details",
-                retry_after=1.0,
-            ) from error
+    # --------------------------------------------------------------------------------------------- recovery
 
     def recover(self, recent_since: float) -> Recovered:
         """All that waits, and the ids taken since `recent_since`."""
+        self.catch_up()
         with self._connect(ALL_TENANTS) as connection:
             inboxes = [
                 InboxRow(
@@ -248,117 +318,3 @@ class SqlJournal:
                 bytes(row.body),
                 [tuple(item) for item in row.history or ()],
             )
-
-    def _seq_at(self, connection: Any, time: float) -> int:
-        """The first seq taken at or after `time`, by bisection: seqs go up with time."""
-        bounds = connection.execute(select(func.min(BusMessage.seq), func.max(BusMessage.seq))).one()
-        if bounds[0] is None:
-            return 0
-        low, high = bounds[0], bounds[1] + 1
-        wanted = datetime.fromtimestamp(time, UTC)
-        query = select(BusMessage.seq, BusMessage.create_time).order_by(BusMessage.seq).limit(1)
-        while low < high:
-            middle = (low + high) // 2
-            row = connection.execute(query.where(BusMessage.seq >= middle)).first()
-            if row is None or row.create_time >= wanted:
-                high = middle
-            else:
-                low = row.seq + 1
-        return int(low)
-
-    def history(
-        self, tenant: str, wanted: HistoryFilter, *, before: int | None, limit: int
-    ) -> Sequence[HistoryRow]:
-        """Messages with a seq below `before`, newest first."""
-        with self._connect(tenant) as connection:
-            query = self._filtered(connection, tenant, wanted).order_by(BusMessage.seq.desc()).limit(limit)
-            if before is not None:
-                query = query.where(BusMessage.seq < before)
-            return [HistoryRow(row.seq, bytes(row.body)) for row in connection.execute(query)]
-
-    def after(
-        self, tenant: str, wanted: HistoryFilter, *, seq: int, upto: int, limit: int
-    ) -> Sequence[HistoryRow]:
-        """Messages with a seq above `seq` and not above `upto`, oldest first."""
-        with self._connect(tenant) as connection:
-            query = self._filtered(connection, tenant, wanted)
-            query = (
-                query.where(BusMessage.seq > seq, BusMessage.seq <= upto)
-                .order_by(BusMessage.seq)
-                .limit(limit)
-            )
-            return [HistoryRow(row.seq, bytes(row.body)) for row in connection.execute(query)]
-
-    def _filtered(self, connection: Any, tenant: str, wanted: HistoryFilter) -> Select[int, bytes]:
-        query = select(BusMessage.seq, BusMessage.body).where(BusMessage.tenant_id == tenant)
-        if wanted.run_id:
-            query = query.where(BusMessage.run_id == wanted.run_id)
-        if wanted.type:
-            query = query.where(BusMessage.type == wanted.type)
-        if wanted.correlation_id:
-            query = query.where(BusMessage.correlation_id == wanted.correlation_id)
-        if wanted.agent:
-            to_instance = BusMessage.recipient.startswith(f"{wanted.agent}/", autoescape=True)
-            query = query.where(
-                (BusMessage.sender == wanted.agent) | (BusMessage.recipient == wanted.agent) | to_instance
-            )
-        if wanted.start_time is not None:
-            query = query.where(BusMessage.seq >= self._seq_at(connection, wanted.start_time))
-        if wanted.end_time is not None:
-            query = query.where(BusMessage.seq < self._seq_at(connection, wanted.end_time))
-        return query
-
-    def oldest_seq(self) -> int | None:
-        """The seq of the oldest message that is kept, whoever's it is."""
-        with self._connect(ALL_TENANTS) as connection:
-            oldest: int | None = connection.execute(select(func.min(BusMessage.seq))).scalar()
-            return oldest
-
-    def dead_letters(
-        self, tenant: str, recipient: str, *, before: tuple[float, str] | None, limit: int
-    ) -> Sequence[DeadRow]:
-        """Dead letters that died before (time, id), newest first."""
-        query = select(DeadLetter.__table__).where(DeadLetter.tenant_id == tenant)
-        if recipient:
-            query = query.where(DeadLetter.recipient == recipient)
-        if before is not None:
-            time = datetime.fromtimestamp(before[0], UTC)
-            same = (DeadLetter.dead_time == time) & (DeadLetter.id < before[1])
-            query = query.where((DeadLetter.dead_time < time) | same)
-        query = query.order_by(DeadLetter.dead_time.desc(), DeadLetter.id.desc()).limit(limit)
-        return self._dead(tenant, query)
-
-    def dead_by_id(self, tenant: str, ids: Iterable[str]) -> Sequence[DeadRow]:
-        """Those of these dead letters that there are, oldest first."""
-        query = select(DeadLetter.__table__).where(
-            DeadLetter.tenant_id == tenant, DeadLetter.id.in_(list(ids))
-        )
-        return self._dead(tenant, query.order_by(DeadLetter.dead_time, DeadLetter.id))
-
-    def _dead(self, tenant: str, query: Select[Any]) -> list[DeadRow]:
-        with self._connect(tenant) as connection:
-            return [_dead_row(row) for row in connection.execute(query)]
-
-    def dead_counts(self, tenant: str) -> dict[str, int]:
-        """Dead letters by recipient."""
-        query = select(DeadLetter.recipient, func.count()).where(DeadLetter.tenant_id == tenant)
-        with self._connect(tenant) as connection:
-            return {
-                recipient: count
-                for recipient, count in connection.execute(query.group_by(DeadLetter.recipient))
-            }
-
-
-def _dead_row(row: Row[Any]) -> DeadRow:
-    return DeadRow(
-        row.id,
-        row.tenant_id,
-        row.message_id,
-        row.recipient,
-        row.reason,
-        row.detail,
-        row.attempts,
-        bytes(row.body),
-        row.dead_time.timestamp(),
-        [tuple(item) for item in row.history or ()],
-    )

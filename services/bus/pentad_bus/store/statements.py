@@ -15,9 +15,11 @@ from typing import Any
 
 from sqlalchemy import Dialect
 
+from pentad.bus.v1.bus_pb2 import Message
 from pentad_bus.entry import Attempt
-from pentad_bus.store.journal import DeadRow, EntryKey, EntryRow, InboxRow, MessageRow, RetryRow
-from pentad_common.models import BusMessage, DeadLetter, Inbox, QueueEntry
+from pentad_bus.store.journal import DeadRow, EntryKey, InboxRow, MessageRow, RetryRow
+from pentad_common.db import ALL_TENANTS
+from pentad_common.models import BusMessage, DeadLetter, Inbox, LogSegment, QueueEntry
 from pentad_common.models.base import UtcDateTime
 
 _CHUNKS = (256, 32, 1)
@@ -26,7 +28,9 @@ _CHUNKS = (256, 32, 1)
 _MESSAGE_COLUMNS = (
     "seq, id, tenant_id, sender, recipient, topic, type, run_id, correlation_id, create_time, body"
 )
-_ENTRY_COLUMNS = "message_seq, inbox_id, tenant_id, subscription, due_time, attempts"
+_MOST_SEGMENTS = 1000
+_MOST_BYTES = 16 * 1024 * 1024
+_ENTRY_COLUMNS = "message_seq, inbox_id, tenant_id, subscription, due_time, attempts, history"
 _DEAD_COLUMNS = "id, tenant_id, message_id, recipient, reason, detail, attempts, body, dead_time, history"
 
 
@@ -39,17 +43,45 @@ class Statements:
 
     def insert_messages(self, cursor: Any, rows: Sequence[MessageRow]) -> None:
         """Rows of `messages`."""
-        times = {row[9]: self._time(row[9]) for row in rows}
+        times = _Times(self._time)
         self._insert(
-            cursor,
-            BusMessage.__tablename__,
-            _MESSAGE_COLUMNS,
-            [(*row[:9], times[row[9]], row[10]) for row in rows],
+            cursor, BusMessage.__tablename__, _MESSAGE_COLUMNS, [_columns(row, times) for row in rows]
         )
 
-    def insert_entries(self, cursor: Any, rows: Sequence[EntryRow]) -> None:
-        """Rows of `queue_entries`."""
-        full = [(*row[:4], self._time(row[4]) if row[4] else None, 0) for row in rows]
+    def append_segment(self, cursor: Any, number: int, messages: int, body: bytes) -> None:
+        """A row of `log_segments`."""
+        columns = "number, tenant_id, messages, body"
+        statement = insert_sql(LogSegment.__tablename__, columns, 1, self._mark)
+        cursor.execute(statement, (number, ALL_TENANTS, messages, body))
+
+    def oldest_segments(self, cursor: Any, most_messages: int) -> tuple[int, list[bytes]]:
+        """The first segments, up to so many messages, but at least one; before them the last one's number."""
+        last = size = 0
+        cursor.execute(
+            f"SELECT number, messages, length(body) FROM log_segments ORDER BY number LIMIT {_MOST_SEGMENTS}"
+        )
+        for number, messages, length in cursor.fetchall():
+            most_messages -= messages
+            size += length
+            if last and (most_messages < 0 or size > _MOST_BYTES):
+                break
+            last = number
+        cursor.execute(f"SELECT body FROM log_segments WHERE number <= {self._mark} ORDER BY number", (last,))
+        return last, [bytes(body) for (body,) in cursor.fetchall()]
+
+    def drop_segments(self, cursor: Any, upto: int) -> None:
+        """Forgets segments."""
+        cursor.execute(f"DELETE FROM log_segments WHERE number <= {self._mark}", (upto,))
+
+    def log_size(self, cursor: Any) -> tuple[int, int]:
+        """The number of the last segment, and the messages in all."""
+        cursor.execute("SELECT coalesce(max(number), 0), coalesce(sum(messages), 0) FROM log_segments")
+        last, messages = cursor.fetchone()
+        return int(last), int(messages)
+
+    def insert_entries(self, cursor: Any, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Rows of `queue_entries`: an EntryRow with its attempts, and those that failed."""
+        full = [(*row[:4], self._time(row[4]) if row[4] else None, row[5], _json(row[6])) for row in rows]
         self._insert(cursor, QueueEntry.__tablename__, _ENTRY_COLUMNS, full)
 
     def insert_dead(self, cursor: Any, rows: Sequence[DeadRow]) -> None:
@@ -139,3 +171,35 @@ def _time_converter(dialect: Dialect) -> Callable[[float], Any]:
         return process(time) if process else time
 
     return convert
+
+
+class _Times(dict[tuple[int, int], Any]):
+    """What is stored for a Timestamp's seconds and nanos: messages of a frame have the same."""
+
+    def __init__(self, convert: Callable[[float], Any]) -> None:
+        super().__init__()
+        self._convert = convert
+
+    def __missing__(self, key: tuple[int, int]) -> Any:
+        found = self[key] = self._convert(key[0] + key[1] / 1e9)
+        return found
+
+
+def _columns(row: MessageRow, times: _Times) -> tuple[Any, ...]:
+    """What the history is searched by, read from the message."""
+    seq, _, tenant_id, body = row
+    message = Message.FromString(body)
+    time = message.create_time
+    return (
+        seq,
+        message.id,
+        tenant_id,
+        message.sender,
+        message.recipient or None,
+        message.topic or None,
+        message.type,
+        message.run_id or None,
+        message.correlation_id or None,
+        times[time.seconds, time.nanos],
+        body,
+    )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pentad_common.models.audit import AuditEvent
 from pentad_common.models.base import Base
-from pentad_common.models.bus import BusMessage, DeadLetter, Inbox, QueueEntry
+from pentad_common.models.bus import BusMessage, DeadLetter, Inbox, LogSegment, QueueEntry
 from pentad_common.models.context import ContextEntry, ContextHistory, ContextRequest, ContextRevision
 from pentad_common.models.identity import ApiKey, Tenant
 from pentad_common.models.llm import LlmCall
@@ -39,6 +39,7 @@ __all__ = [
     "DeadLetter",
     "Inbox",
     "LlmCall",
+    "LogSegment",
     "OutboxMessage",
     "Project",
     "QueueEntry",

@@ -48,6 +48,21 @@ class BusMessage(Base):
     )
 
 
+class LogSegment(Base):
+    """What one group commit took and settled, until it is in `messages` and `queue_entries`.
+
+    A segment holds several tenants' changes: its `tenant_id` is `*`, which no tenant sees. `body` is what
+    `pentad_bus.store.log` makes of them.
+    """
+
+    __tablename__ = "log_segments"
+
+    number: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
+    tenant_id: Mapped[str] = mapped_column(String(36))
+    messages: Mapped[int] = mapped_column(Integer, default=0)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class Inbox(Base):
     """The inbox of an agent, or of one instance (`agent/instance`). It outlives connections."""
 

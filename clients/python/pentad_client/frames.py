@@ -3,7 +3,7 @@
 The same wire format as `pentad.bus.v1`, made from the contract's own descriptor with every field of type
 Message turned into `bytes`. What passes through the bus is therefore copied and never encoded again:
 measured, 1.5 µs a message for both directions instead of 2.5, and fields that this version does not know
-survive.
+survive. A client so encodes a message once, however often it sends it, and decodes none that nobody reads.
 """
 
 from __future__ import annotations

@@ -1,0 +1,113 @@
+"""A segment of the journal's log: what one group commit took and settled, as bytes.
+
+Numbers stand together in columns and bodies one behind the other, so that a message costs a few steps in C
+and no statement of its own: measured, 0.6 µs instead of 11 for rows.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+from pentad_bus.store.journal import Changes, EntryRow, MessageRow
+
+FORMAT = 1
+_HEAD = struct.Struct("<BI")
+"""Format, and bytes of the index."""
+
+
+def encode(changes: Changes) -> bytes:
+    """The messages, entries, settled, retried and removed of a transaction. All else is not in the log."""
+    names: dict[str, int] = {}
+    messages, entries, settled = changes.messages, changes.entries, changes.settled
+    parts: list[bytes] = []
+    bodies: Sequence[bytes] = ()
+    if messages:
+        seqs, _, tenants, bodies = zip(*messages, strict=True)
+        parts += [_numbers("Q", seqs), _texts(names, tenants), _numbers("I", list(map(len, bodies)))]
+    if entries:
+        seqs, inboxes, tenants, patterns, dues = zip(*entries, strict=True)
+        parts += [_numbers("Q", seqs), _numbers("Q", inboxes)]
+        parts += [_texts(names, tenants), _texts(names, patterns), _numbers("d", dues)]
+    if settled:
+        seqs, inboxes = zip(*settled, strict=True)
+        parts += [_numbers("Q", seqs), _numbers("Q", inboxes)]
+    counts = [len(messages), len(entries), len(settled)]
+    index = json.dumps(
+        [counts, list(names), changes.retried, changes.removed], separators=(",", ":")
+    ).encode()
+    return b"".join([_HEAD.pack(FORMAT, len(index)), index, *parts, *bodies])
+
+
+def _numbers(kind: str, values: Sequence[float]) -> bytes:
+    return struct.pack(f"<{len(values)}{kind}", *values)
+
+
+def _texts(names: dict[str, int], values: Sequence[str]) -> bytes:
+    for value in set(values):
+        names.setdefault(value, len(names))
+    return _numbers("I", [names[value] for value in values])
+
+
+def decode(data: bytes) -> Changes:
+    """What was encoded, but for the messages' ids: they are in the bodies. Raises ValueError if it is
+    of a later format.
+    """
+    kind, size = _HEAD.unpack_from(data)
+    if kind != FORMAT:
+        raise ValueError(f"a log segment of format {kind}; this version reads {FORMAT}")
+    start = _HEAD.size
+    counts, names, retried, removed = json.loads(data[start : start + size])
+    columns = _Columns(data, start + size, names)
+    messages = columns.messages(counts[0])
+    entries, settled = columns.entries(counts[1]), columns.settled(counts[2])
+    return Changes(
+        messages=columns.with_bodies(*messages),
+        entries=entries,
+        settled=settled,
+        retried=[(*row[:4], [tuple(attempt) for attempt in row[4]]) for row in retried],
+        removed=removed,
+    )
+
+
+class _Columns:
+    """Reads columns one behind the other."""
+
+    def __init__(self, data: bytes, place: int, names: Sequence[str]) -> None:
+        self._data = data
+        self._place = place
+        self._names = names
+
+    def messages(self, count: int) -> tuple[Sequence[int], Sequence[str], Sequence[int]]:
+        return self._numbers("Q", count), self._texts(count), self._numbers("I", count)
+
+    def entries(self, count: int) -> list[EntryRow]:
+        seqs, inboxes = self._numbers("Q", count), self._numbers("Q", count)
+        tenants, patterns = self._texts(count), self._texts(count)
+        return list(zip(seqs, inboxes, tenants, patterns, self._numbers("d", count), strict=True))
+
+    def settled(self, count: int) -> list[tuple[int, int]]:
+        return list(zip(self._numbers("Q", count), self._numbers("Q", count), strict=True))
+
+    def with_bodies(
+        self, seqs: Sequence[int], tenants: Sequence[str], lengths: Sequence[int]
+    ) -> list[MessageRow]:
+        data = self._data
+        places = accumulate(lengths, initial=self._place)
+        return [
+            (seq, "", tenant, data[place : place + length])
+            for seq, tenant, place, length in zip(seqs, tenants, places, lengths, strict=False)
+        ]
+
+    def _numbers(self, kind: str, count: int) -> tuple[Any, ...]:
+        layout = struct.Struct(f"<{count}{kind}")
+        values = layout.unpack_from(self._data, self._place)
+        self._place += layout.size
+        return values
+
+    def _texts(self, count: int) -> list[str]:
+        names = self._names
+        return [names[number] for number in self._numbers("I", count)]

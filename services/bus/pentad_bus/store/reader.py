@@ -1,0 +1,162 @@
+"""The journal's reading side: what was sent and what was given up on, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Engine, Row, Select, func, select, text
+from sqlalchemy.exc import DBAPIError
+
+from pentad_bus.store.journal import DeadRow, HistoryFilter, HistoryRow
+from pentad_common.db import ALL_TENANTS, APPLICATION_ROLE
+from pentad_common.errors import Unavailable
+from pentad_common.models import BusMessage, DeadLetter
+
+
+class SqlReader:
+    """Reads for one tenant at a time, in any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reading = engine.execution_options(reading=True)
+        self._sqlite = engine.dialect.name == "sqlite"
+
+    def catch_up(self) -> None:
+        """Sees to it that the tables have all that is stored so far."""
+
+    @contextmanager
+    def _connect(self, tenant: str, *, writing: bool = False) -> Iterator[Any]:
+        try:
+            with (self._engine if writing else self._reading).connect() as connection:
+                if not self._sqlite:
+                    scope = text(
+                        "select set_config('role', :role, true), set_config('app.tenant_id', :tenant, true)"
+                    )
+                    connection.execute(scope, {"role": APPLICATION_ROLE, "tenant": tenant})
+                yield connection
+        except DBAPIError as error:
+            raise Unavailable(
+                "JOURNAL_UNAVAILABLE",
+                "the history cannot be read at the moment; the bus's log has the details",
+                retry_after=1.0,
+            ) from error
+
+    def _seq_at(self, connection: Any, time: float) -> int:
+        """The first seq taken at or after `time`, by bisection: seqs go up with time."""
+        bounds = connection.execute(select(func.min(BusMessage.seq), func.max(BusMessage.seq))).one()
+        if bounds[0] is None:
+            return 0
+        low, high = bounds[0], bounds[1] + 1
+        wanted = datetime.fromtimestamp(time, UTC)
+        query = select(BusMessage.seq, BusMessage.create_time).order_by(BusMessage.seq).limit(1)
+        while low < high:
+            middle = (low + high) // 2
+            row = connection.execute(query.where(BusMessage.seq >= middle)).first()
+            if row is None or row.create_time >= wanted:
+                high = middle
+            else:
+                low = row.seq + 1
+        return int(low)
+
+    def history(
+        self, tenant: str, wanted: HistoryFilter, *, before: int | None, limit: int
+    ) -> Sequence[HistoryRow]:
+        """Messages with a seq below `before`, newest first."""
+        self.catch_up()
+        with self._connect(tenant) as connection:
+            query = self._filtered(connection, tenant, wanted).order_by(BusMessage.seq.desc()).limit(limit)
+            if before is not None:
+                query = query.where(BusMessage.seq < before)
+            return [HistoryRow(row.seq, bytes(row.body)) for row in connection.execute(query)]
+
+    def after(
+        self, tenant: str, wanted: HistoryFilter, *, seq: int, upto: int, limit: int
+    ) -> Sequence[HistoryRow]:
+        """Messages with a seq above `seq` and not above `upto`, oldest first."""
+        self.catch_up()
+        with self._connect(tenant) as connection:
+            query = self._filtered(connection, tenant, wanted)
+            query = (
+                query.where(BusMessage.seq > seq, BusMessage.seq <= upto)
+                .order_by(BusMessage.seq)
+                .limit(limit)
+            )
+            return [HistoryRow(row.seq, bytes(row.body)) for row in connection.execute(query)]
+
+    def _filtered(self, connection: Any, tenant: str, wanted: HistoryFilter) -> Select[int, bytes]:
+        query = select(BusMessage.seq, BusMessage.body).where(BusMessage.tenant_id == tenant)
+        if wanted.run_id:
+            query = query.where(BusMessage.run_id == wanted.run_id)
+        if wanted.type:
+            query = query.where(BusMessage.type == wanted.type)
+        if wanted.correlation_id:
+            query = query.where(BusMessage.correlation_id == wanted.correlation_id)
+        if wanted.agent:
+            to_instance = BusMessage.recipient.startswith(f"{wanted.agent}/", autoescape=True)
+            query = query.where(
+                (BusMessage.sender == wanted.agent) | (BusMessage.recipient == wanted.agent) | to_instance
+            )
+        if wanted.start_time is not None:
+            query = query.where(BusMessage.seq >= self._seq_at(connection, wanted.start_time))
+        if wanted.end_time is not None:
+            query = query.where(BusMessage.seq < self._seq_at(connection, wanted.end_time))
+        return query
+
+    def oldest_seq(self) -> int | None:
+        """The seq of the oldest message that is kept, whoever's it is."""
+        self.catch_up()
+        with self._connect(ALL_TENANTS) as connection:
+            oldest: int | None = connection.execute(select(func.min(BusMessage.seq))).scalar()
+            return oldest
+
+    def dead_letters(
+        self, tenant: str, recipient: str, *, before: tuple[float, str] | None, limit: int
+    ) -> Sequence[DeadRow]:
+        """Dead letters that died before (time, id), newest first."""
+        query = select(DeadLetter.__table__).where(DeadLetter.tenant_id == tenant)
+        if recipient:
+            query = query.where(DeadLetter.recipient == recipient)
+        if before is not None:
+            time = datetime.fromtimestamp(before[0], UTC)
+            same = (DeadLetter.dead_time == time) & (DeadLetter.id < before[1])
+            query = query.where((DeadLetter.dead_time < time) | same)
+        query = query.order_by(DeadLetter.dead_time.desc(), DeadLetter.id.desc()).limit(limit)
+        return self._dead(tenant, query)
+
+    def dead_by_id(self, tenant: str, ids: Iterable[str]) -> Sequence[DeadRow]:
+        """Those of these dead letters that there are, oldest first."""
+        query = select(DeadLetter.__table__).where(
+            DeadLetter.tenant_id == tenant, DeadLetter.id.in_(list(ids))
+        )
+        return self._dead(tenant, query.order_by(DeadLetter.dead_time, DeadLetter.id))
+
+    def _dead(self, tenant: str, query: Select[Any]) -> list[DeadRow]:
+        with self._connect(tenant) as connection:
+            return [_dead_row(row) for row in connection.execute(query)]
+
+    def dead_counts(self, tenant: str) -> dict[str, int]:
+        """Dead letters by recipient."""
+        query = select(DeadLetter.recipient, func.count()).where(DeadLetter.tenant_id == tenant)
+        with self._connect(tenant) as connection:
+            return {
+                recipient: count
+                for recipient, count in connection.execute(query.group_by(DeadLetter.recipient))
+            }
+
+
+def _dead_row(row: Row[Any]) -> DeadRow:
+    return DeadRow(
+        row.id,
+        row.tenant_id,
+        row.message_id,
+        row.recipient,
+        row.reason,
+        row.detail,
+        row.attempts,
+        bytes(row.body),
+        row.dead_time.timestamp(),
+        [tuple(item) for item in row.history or ()],
+    )
