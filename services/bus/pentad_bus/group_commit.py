@@ -97,12 +97,17 @@ class GroupCommit:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._writing and not self._written_at_once():
+        written = not self._writing and self._written_at_once()
+        while written and self.later:  # what came of the commits, such as dead letters
+            written = self._written_at_once()
+        if not written:
             self._wanted.set()
 
     def _written_at_once(self) -> bool:
         most = self._journal.at_once_bytes
-        if self._failing or self._journal.behind > MOST_BEHIND or _weight(self._queue, self.later) > most:
+        if not most or self._failing or self._journal.behind > MOST_BEHIND:
+            return False
+        if _weight(self._queue, self.later) > most:
             return False
         commits, later = self._take()
         group = _together(commits, later)
