@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pentad.bus.v1 import bus_pb2 as pb
+from pentad_bus.bus import Bus
 from pentad_client import Pentad
 from pentad_client.bus import message_filter, new_message
 from pentad_client.errors import InvalidArgument, NotFound, OutOfRange, PermissionDenied, ResourceExhausted
@@ -106,6 +107,13 @@ async def test_a_tail_sees_every_message_once(open_bus: OpenBus, tenancy: Tenanc
     assert [record.message.payload.data.decode() for record in resumed] == seen[900:]
 
 
+async def settled(bus: Bus) -> None:
+    """Waits until the acks that were sent have come."""
+    async with asyncio.timeout(SECONDS):
+        while any(inbox.messages for inbox in bus.broker.directory.inboxes()):  # noqa: ASYNC110 - nobody tells us
+            await asyncio.sleep(0.005)
+
+
 async def test_a_cursor_that_is_too_old_says_so(open_bus: OpenBus, tenancy: Tenancy) -> None:
     """OUT_OF_RANGE with the oldest cursor that can be had, from where nothing is missing."""
     bus = await open_bus(bus_history_max_messages=5)
@@ -116,6 +124,7 @@ async def test_a_cursor_that_is_too_old_says_so(open_bus: OpenBus, tenancy: Tena
         await (await anext(reader)).ack()
     oldest = (await person.bus.list_messages(page_size=20)).messages[-1].cursor
     await reader.drain()
+    await settled(bus)
     assert await bus.sweep() == 15
     with pytest.raises(OutOfRange) as caught:
         await anext(person.bus.tail(after=oldest))
@@ -135,6 +144,7 @@ async def test_what_still_waits_is_never_swept(open_bus: OpenBus, tenancy: Tenan
     for _ in range(5):
         await (await anext(reader)).ack()
     await reader.drain()
+    await settled(bus)
     assert await bus.sweep() == 4
 
 
