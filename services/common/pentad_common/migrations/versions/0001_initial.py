@@ -16,7 +16,6 @@ depends_on = None
 TABLES = {
     "dead_letters": "tenant_id",
     "inboxes": "tenant_id",
-    "log_segments": "tenant_id",
     "messages": "tenant_id",
     "queue_entries": "tenant_id",
     "tenants": "id",
@@ -76,19 +75,6 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_inboxes_tenant_id_recipient"), "inboxes", ["tenant_id", "recipient"], unique=True
-    )
-    op.create_table(
-        "log_segments",
-        sa.Column(
-            "number",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=False,
-            nullable=False,
-        ),
-        sa.Column("tenant_id", sa.String(length=36), nullable=False),
-        sa.Column("messages", sa.Integer(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("number", name=op.f("pk_log_segments")),
     )
     op.create_table(
         "messages",
@@ -604,7 +590,6 @@ def downgrade() -> None:
         postgresql_where=sa.text("run_id IS NOT NULL"),
     )
     op.drop_table("messages")
-    op.drop_table("log_segments")
     op.drop_index(op.f("ix_inboxes_tenant_id_recipient"), table_name="inboxes")
     op.drop_table("inboxes")
     op.drop_index(op.f("ix_dead_letters_tenant_id_recipient_dead_time"), table_name="dead_letters")
