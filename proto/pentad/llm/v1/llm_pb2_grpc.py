@@ -65,6 +65,36 @@ class LlmGatewayServiceStub:
                 request_serializer=pentad_dot_llm_dot_v1_dot_llm__pb2.GetUsageRequest.SerializeToString,
                 response_deserializer=pentad_dot_llm_dot_v1_dot_llm__pb2.GetUsageResponse.FromString,
                 _registered_method=True)
+        self.Embed = channel.unary_unary(
+                '/pentad.llm.v1.LlmGatewayService/Embed',
+                request_serializer=pentad_dot_llm_dot_v1_dot_llm__pb2.EmbedRequest.SerializeToString,
+                response_deserializer=pentad_dot_llm_dot_v1_dot_llm__pb2.EmbedResponse.FromString,
+                _registered_method=True)
+        self.BatchInvoke = channel.unary_unary(
+                '/pentad.llm.v1.LlmGatewayService/BatchInvoke',
+                request_serializer=pentad_dot_llm_dot_v1_dot_llm__pb2.BatchInvokeRequest.SerializeToString,
+                response_deserializer=pentad_dot_llm_dot_v1_dot_llm__pb2.BatchInvokeResponse.FromString,
+                _registered_method=True)
+        self.GetBatch = channel.unary_unary(
+                '/pentad.llm.v1.LlmGatewayService/GetBatch',
+                request_serializer=pentad_dot_llm_dot_v1_dot_llm__pb2.GetBatchRequest.SerializeToString,
+                response_deserializer=pentad_dot_llm_dot_v1_dot_llm__pb2.GetBatchResponse.FromString,
+                _registered_method=True)
+        self.ListBatches = channel.unary_unary(
+                '/pentad.llm.v1.LlmGatewayService/ListBatches',
+                request_serializer=pentad_dot_llm_dot_v1_dot_llm__pb2.ListBatchesRequest.SerializeToString,
+                response_deserializer=pentad_dot_llm_dot_v1_dot_llm__pb2.ListBatchesResponse.FromString,
+                _registered_method=True)
+        self.ListBatchResults = channel.unary_unary(
+                '/pentad.llm.v1.LlmGatewayService/ListBatchResults',
+                request_serializer=pentad_dot_llm_dot_v1_dot_llm__pb2.ListBatchResultsRequest.SerializeToString,
+                response_deserializer=pentad_dot_llm_dot_v1_dot_llm__pb2.ListBatchResultsResponse.FromString,
+                _registered_method=True)
+        self.CancelBatch = channel.unary_unary(
+                '/pentad.llm.v1.LlmGatewayService/CancelBatch',
+                request_serializer=pentad_dot_llm_dot_v1_dot_llm__pb2.CancelBatchRequest.SerializeToString,
+                response_deserializer=pentad_dot_llm_dot_v1_dot_llm__pb2.CancelBatchResponse.FromString,
+                _registered_method=True)
 
 
 class LlmGatewayServiceServicer:
@@ -113,6 +143,53 @@ class LlmGatewayServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Embed(self, request, context):
+        """Turns texts into vectors.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchInvoke(self, request, context):
+        """Takes many requests at once and answers before they are done; poll with GetBatch, then read ListBatchResults.
+
+        Goes through the provider's own batch API where it has one, at the provider's price for it, and is asked call by call,
+        a few at once, otherwise. Survives a restart of the gateway. The items are checked before the batch is taken: a bad one
+        refuses them all, naming it. With a `request_id` that was used in the last 24 hours the batch of then is answered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBatch(self, request, context):
+        """How far a batch is. NOT_FOUND BATCH_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBatches(self, request, context):
+        """The tenant's batches, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBatchResults(self, request, context):
+        """What came of a batch's items, in their order; of one that still runs, those that are done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelBatch(self, request, context):
+        """Stops a batch: what is done stays, what is not begun is cancelled, what runs is ended upstream. Stopping one that has
+        ended changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LlmGatewayServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -140,6 +217,36 @@ def add_LlmGatewayServiceServicer_to_server(servicer, server):
                     servicer.GetUsage,
                     request_deserializer=pentad_dot_llm_dot_v1_dot_llm__pb2.GetUsageRequest.FromString,
                     response_serializer=pentad_dot_llm_dot_v1_dot_llm__pb2.GetUsageResponse.SerializeToString,
+            ),
+            'Embed': grpc.unary_unary_rpc_method_handler(
+                    servicer.Embed,
+                    request_deserializer=pentad_dot_llm_dot_v1_dot_llm__pb2.EmbedRequest.FromString,
+                    response_serializer=pentad_dot_llm_dot_v1_dot_llm__pb2.EmbedResponse.SerializeToString,
+            ),
+            'BatchInvoke': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchInvoke,
+                    request_deserializer=pentad_dot_llm_dot_v1_dot_llm__pb2.BatchInvokeRequest.FromString,
+                    response_serializer=pentad_dot_llm_dot_v1_dot_llm__pb2.BatchInvokeResponse.SerializeToString,
+            ),
+            'GetBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBatch,
+                    request_deserializer=pentad_dot_llm_dot_v1_dot_llm__pb2.GetBatchRequest.FromString,
+                    response_serializer=pentad_dot_llm_dot_v1_dot_llm__pb2.GetBatchResponse.SerializeToString,
+            ),
+            'ListBatches': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBatches,
+                    request_deserializer=pentad_dot_llm_dot_v1_dot_llm__pb2.ListBatchesRequest.FromString,
+                    response_serializer=pentad_dot_llm_dot_v1_dot_llm__pb2.ListBatchesResponse.SerializeToString,
+            ),
+            'ListBatchResults': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBatchResults,
+                    request_deserializer=pentad_dot_llm_dot_v1_dot_llm__pb2.ListBatchResultsRequest.FromString,
+                    response_serializer=pentad_dot_llm_dot_v1_dot_llm__pb2.ListBatchResultsResponse.SerializeToString,
+            ),
+            'CancelBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelBatch,
+                    request_deserializer=pentad_dot_llm_dot_v1_dot_llm__pb2.CancelBatchRequest.FromString,
+                    response_serializer=pentad_dot_llm_dot_v1_dot_llm__pb2.CancelBatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -283,6 +390,168 @@ class LlmGatewayService:
             '/pentad.llm.v1.LlmGatewayService/GetUsage',
             pentad_dot_llm_dot_v1_dot_llm__pb2.GetUsageRequest.SerializeToString,
             pentad_dot_llm_dot_v1_dot_llm__pb2.GetUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Embed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pentad.llm.v1.LlmGatewayService/Embed',
+            pentad_dot_llm_dot_v1_dot_llm__pb2.EmbedRequest.SerializeToString,
+            pentad_dot_llm_dot_v1_dot_llm__pb2.EmbedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchInvoke(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pentad.llm.v1.LlmGatewayService/BatchInvoke',
+            pentad_dot_llm_dot_v1_dot_llm__pb2.BatchInvokeRequest.SerializeToString,
+            pentad_dot_llm_dot_v1_dot_llm__pb2.BatchInvokeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pentad.llm.v1.LlmGatewayService/GetBatch',
+            pentad_dot_llm_dot_v1_dot_llm__pb2.GetBatchRequest.SerializeToString,
+            pentad_dot_llm_dot_v1_dot_llm__pb2.GetBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBatches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pentad.llm.v1.LlmGatewayService/ListBatches',
+            pentad_dot_llm_dot_v1_dot_llm__pb2.ListBatchesRequest.SerializeToString,
+            pentad_dot_llm_dot_v1_dot_llm__pb2.ListBatchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBatchResults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pentad.llm.v1.LlmGatewayService/ListBatchResults',
+            pentad_dot_llm_dot_v1_dot_llm__pb2.ListBatchResultsRequest.SerializeToString,
+            pentad_dot_llm_dot_v1_dot_llm__pb2.ListBatchResultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pentad.llm.v1.LlmGatewayService/CancelBatch',
+            pentad_dot_llm_dot_v1_dot_llm__pb2.CancelBatchRequest.SerializeToString,
+            pentad_dot_llm_dot_v1_dot_llm__pb2.CancelBatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

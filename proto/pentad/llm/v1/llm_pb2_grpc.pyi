@@ -35,6 +35,25 @@ class LlmGatewayServiceStub:
     """The models that can be asked."""
     GetUsage: _aio.UnaryUnaryMultiCallable[_llm_pb2.GetUsageRequest, _llm_pb2.GetUsageResponse]
     """What the tenant's calls cost."""
+    Embed: _aio.UnaryUnaryMultiCallable[_llm_pb2.EmbedRequest, _llm_pb2.EmbedResponse]
+    """Turns texts into vectors."""
+    BatchInvoke: _aio.UnaryUnaryMultiCallable[_llm_pb2.BatchInvokeRequest, _llm_pb2.BatchInvokeResponse]
+    """Takes many requests at once and answers before they are done; poll with GetBatch, then read ListBatchResults.
+
+    Goes through the provider's own batch API where it has one, at the provider's price for it, and is asked call by call,
+    a few at once, otherwise. Survives a restart of the gateway. The items are checked before the batch is taken: a bad one
+    refuses them all, naming it. With a `request_id` that was used in the last 24 hours the batch of then is answered.
+    """
+    GetBatch: _aio.UnaryUnaryMultiCallable[_llm_pb2.GetBatchRequest, _llm_pb2.GetBatchResponse]
+    """How far a batch is. NOT_FOUND BATCH_NOT_FOUND."""
+    ListBatches: _aio.UnaryUnaryMultiCallable[_llm_pb2.ListBatchesRequest, _llm_pb2.ListBatchesResponse]
+    """The tenant's batches, newest first."""
+    ListBatchResults: _aio.UnaryUnaryMultiCallable[_llm_pb2.ListBatchResultsRequest, _llm_pb2.ListBatchResultsResponse]
+    """What came of a batch's items, in their order; of one that still runs, those that are done."""
+    CancelBatch: _aio.UnaryUnaryMultiCallable[_llm_pb2.CancelBatchRequest, _llm_pb2.CancelBatchResponse]
+    """Stops a batch: what is done stays, what is not begun is cancelled, what runs is ended upstream. Stopping one that has
+    ended changes nothing.
+    """
 
 class LlmGatewayServiceServicer(metaclass=_abc_1.ABCMeta):
     """Calls models.
@@ -87,5 +106,60 @@ class LlmGatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_llm_pb2.GetUsageRequest, _abc.Awaitable[_llm_pb2.GetUsageResponse]],
     ) -> _abc.Awaitable[_llm_pb2.GetUsageResponse]:
         """What the tenant's calls cost."""
+
+    @_abc_1.abstractmethod
+    def Embed(
+        self,
+        request: _llm_pb2.EmbedRequest,
+        context: _aio.ServicerContext[_llm_pb2.EmbedRequest, _abc.Awaitable[_llm_pb2.EmbedResponse]],
+    ) -> _abc.Awaitable[_llm_pb2.EmbedResponse]:
+        """Turns texts into vectors."""
+
+    @_abc_1.abstractmethod
+    def BatchInvoke(
+        self,
+        request: _llm_pb2.BatchInvokeRequest,
+        context: _aio.ServicerContext[_llm_pb2.BatchInvokeRequest, _abc.Awaitable[_llm_pb2.BatchInvokeResponse]],
+    ) -> _abc.Awaitable[_llm_pb2.BatchInvokeResponse]:
+        """Takes many requests at once and answers before they are done; poll with GetBatch, then read ListBatchResults.
+
+        Goes through the provider's own batch API where it has one, at the provider's price for it, and is asked call by call,
+        a few at once, otherwise. Survives a restart of the gateway. The items are checked before the batch is taken: a bad one
+        refuses them all, naming it. With a `request_id` that was used in the last 24 hours the batch of then is answered.
+        """
+
+    @_abc_1.abstractmethod
+    def GetBatch(
+        self,
+        request: _llm_pb2.GetBatchRequest,
+        context: _aio.ServicerContext[_llm_pb2.GetBatchRequest, _abc.Awaitable[_llm_pb2.GetBatchResponse]],
+    ) -> _abc.Awaitable[_llm_pb2.GetBatchResponse]:
+        """How far a batch is. NOT_FOUND BATCH_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListBatches(
+        self,
+        request: _llm_pb2.ListBatchesRequest,
+        context: _aio.ServicerContext[_llm_pb2.ListBatchesRequest, _abc.Awaitable[_llm_pb2.ListBatchesResponse]],
+    ) -> _abc.Awaitable[_llm_pb2.ListBatchesResponse]:
+        """The tenant's batches, newest first."""
+
+    @_abc_1.abstractmethod
+    def ListBatchResults(
+        self,
+        request: _llm_pb2.ListBatchResultsRequest,
+        context: _aio.ServicerContext[_llm_pb2.ListBatchResultsRequest, _abc.Awaitable[_llm_pb2.ListBatchResultsResponse]],
+    ) -> _abc.Awaitable[_llm_pb2.ListBatchResultsResponse]:
+        """What came of a batch's items, in their order; of one that still runs, those that are done."""
+
+    @_abc_1.abstractmethod
+    def CancelBatch(
+        self,
+        request: _llm_pb2.CancelBatchRequest,
+        context: _aio.ServicerContext[_llm_pb2.CancelBatchRequest, _abc.Awaitable[_llm_pb2.CancelBatchResponse]],
+    ) -> _abc.Awaitable[_llm_pb2.CancelBatchResponse]:
+        """Stops a batch: what is done stays, what is not begun is cancelled, what runs is ended upstream. Stopping one that has
+        ended changes nothing.
+        """
 
 def add_LlmGatewayServiceServicer_to_server(servicer: LlmGatewayServiceServicer, server: _aio.Server) -> None: ...
