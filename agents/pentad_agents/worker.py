@@ -320,6 +320,9 @@ class Worker:
             else:
                 await delivery.reply("response", content_of(value))
         except NotImplementedError:
+            if message.HasField("broadcast"):  # to whom it may concern: this one it does not
+                await delivery.ack()
+                return
             reason = f"agent {self.name!r} has no handler for a message of type {message.type!r}"
             await delivery.nack(reason=reason, terminal=True)
         except PentadError as error:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.e2e.conftest import COMMAND, Cli, Terminal, surroundings
@@ -110,6 +111,41 @@ def test_messages_of_a_run(pentad: Cli) -> None:
     assert pentad.json("messages", "--run", run["run_id"], "--agent", "nobody") == []
     assert pentad.json("messages", "dead") == []
     assert "echo" in [queue["inbox"] for queue in pentad.json("messages", "queues")]
+
+
+def test_messages_are_sent(pentad: Cli, tmp_path: Path) -> None:
+    """A message goes to an agent, a topic or all; with the same id it is stored once; it is found by
+    time, and given up on where its agent cannot read it."""
+    start = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    sent = pentad.json("messages", "send", "echo", '{"n": 1}', "--type", "number", "--header", "a=b=c")
+    assert sent["duplicate"] is False
+    again = pentad.json(
+        "messages", "send", "echo", '{"n": 1}', "--type", "number", "--id", sent["message_id"]
+    )
+    assert again == {"message_id": sent["message_id"], "duplicate": True}
+    (tmp_path / "note.md").write_text("# Bees")
+    pentad(
+        "messages", "send", "--topic", "notes.new", "--file", str(tmp_path / "note.md"), "--type", "number"
+    )
+    pentad("messages", "send", "--broadcast", "to all", "--type", "number", "--priority", "high")
+    found = pentad.json("messages", "--type", "number", "--since", start)
+    assert [(one["to"], one["payload"], one["priority"]) for one in reversed(found)] == [
+        ("echo", {"n": 1}, "normal"),
+        ("topic:notes.new", "# Bees", "normal"),
+        ("*", "to all", "high"),
+    ]
+    assert found[-1]["headers"] == {"a": "b=c"}
+    assert pentad.json("messages", "--type", "number", "--until", start) == []
+    assert [letter["message"]["id"] for letter in pentad.json("messages", "dead")] == [sent["message_id"]]
+    pentad("messages", "purge", "--all")
+    assert "there is no inbox 'nobody'" in pentad("messages", "send", "nobody", "x", code=1).stderr
+    for wrong in (
+        ["send"],
+        ["send", "echo"],
+        ["send", "echo", "two", "words"],
+        ["--follow", "--since", start],
+    ):
+        assert pentad("messages", *wrong, code=2).stderr.startswith("error: ")
 
 
 def test_messages_are_followed(pentad: Cli) -> None:

@@ -274,6 +274,24 @@ async def test_messages_between_agents(host: Host) -> None:
     assert run.error.reason == "NO_ANSWER" and len(run.agent_runs) == 4
 
 
+async def test_a_broadcast_that_is_not_for_an_agent(host: Host) -> None:
+    """Who has no handler lets a broadcast pass; it is not given up on, and others get it."""
+    host.write("deaf", "return ''")
+    answer = """
+    async def on_message(self, message, ctx):
+        return {'heard': message.content}
+    """
+    host.write("hears", "return ''", answer)
+    await host.start()
+    async with await host.pentad.bus.connect("asker") as asker:
+        message = new_message("news", "hello", broadcast=True, reply_to="asker")
+        await asker.publish(message)
+        async with asyncio.timeout(20):
+            reply = await anext(aiter(asker))
+        assert (reply.message.sender, reply.message.correlation_id) == ("hears", message.id)
+    assert not await _dead_letter(host, "deaf")
+
+
 async def test_a_method_for_a_type_of_message(host: Host) -> None:
     """A marked method gets its types, `on_message` the others."""
     methods = """

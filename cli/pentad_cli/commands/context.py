@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pentad_cli.failure import Exit, UsageProblem
+from pentad_cli.content import guess_type, read_value
+from pentad_cli.failure import Exit
 from pentad_cli.options import SPAN, json_option, limit_option
 from pentad_cli.session import take, with_pentad
 from pentad_cli.tree import group
@@ -93,11 +93,11 @@ def put(
     from pentad_cli.entry_document import entry_document
     from pentad_cli.table import show_json
 
-    data = _value(value, file)
+    data = read_value(value, file, "pentad context put greeting hello")
     ttl: timedelta | None = given["ttl"]
     options: dict[str, Any] = {
         "scope": _scope(run_id),
-        "content_type": given["content_type"] or _guess_type(data, file),
+        "content_type": given["content_type"] or guess_type(data, file),
         "ttl": ttl.total_seconds() if ttl else None,
         "reducer": given["reducer"] or "",
         "if_revision": 0 if given["if_absent"] else given["if_revision"],
@@ -195,32 +195,3 @@ def _show_entries(entries: list[context_pb2.Entry], as_json: bool, empty: str) -
 
 def _scope(run_id: str) -> str:
     return f"runs/{run_id}" if run_id else "tenant"
-
-
-def _value(value: str | None, file: str | None) -> bytes:
-    """The bytes to write. Raises UsageProblem unless value or file is given, and readable."""
-    if (value is None) == (file is None):
-        raise UsageProblem("give either a VALUE or a --file", "As in: pentad context put greeting hello")
-    if value is not None:
-        return value.encode()
-    if file == "-":
-        return sys.stdin.buffer.read()
-    try:
-        with click.open_file(str(file), "rb") as source:
-            data: bytes = source.read()
-            return data
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise UsageProblem(f"{file} cannot be read: {why}", reason="FILE_UNREADABLE") from None
-
-
-def _guess_type(data: bytes, file: str | None) -> str:
-    from pentad_cli.files import content_type_of
-
-    if file not in (None, "-"):
-        return content_type_of(str(file), data[:65536])
-    try:
-        json.loads(data)
-    except ValueError:
-        return content_type_of("", data[:65536])
-    return "application/json"

@@ -9,7 +9,7 @@ import click
 
 from pentad_cli.completion import agent_names, run_ids
 from pentad_cli.failure import UsageProblem
-from pentad_cli.options import json_option, limit_option
+from pentad_cli.options import PAIR, SPAN, json_option, limit_option
 from pentad_cli.session import with_pentad
 from pentad_cli.tree import group
 
@@ -18,14 +18,21 @@ if TYPE_CHECKING:
     from pentad_client import Pentad
 
 _PAGE = 1000
+PRIORITIES = ("low", "normal", "high", "critical")
 EXAMPLES = """
 pentad messages                              the newest ones
 pentad messages --run last
 pentad messages --agent writer --type pentad.task --json
 pentad messages --follow                     as they come, until Ctrl-C
-pentad messages dead
+pentad messages --since 2026-01-31T08:00:00 --until 2026-01-31T09:00:00
+pentad messages send writer '{"title": "Bees"}' --type draft
 """
-
+SEND_EXAMPLES = """
+pentad messages send writer '{"title": "Bees"}' --type draft
+pentad messages send --topic orders.eu.new --file order.json --type order --priority high
+pentad messages send --broadcast "the lights go out at six" --header floor=3
+pentad messages send writer "take a break" --delay 10m --ttl 1h
+"""
 
 DEAD_EXAMPLES = """
 pentad messages dead
@@ -45,6 +52,13 @@ pentad messages replay writer --run last
 pentad messages replay auditor --type order --since 2026-01-31T08:00:00
 """
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
+since_option = click.option(
+    "--since",
+    type=_TIME,
+    metavar="TIME",
+    help="Taken at or after this time, such as 2026-01-31T08:00:00, in UTC.",
+)
+until_option = click.option("--until", type=_TIME, metavar="TIME", help="Taken before this time, in UTC.")
 
 
 class Wanted(NamedTuple):
@@ -78,17 +92,29 @@ class Wanted(NamedTuple):
 @click.option(
     "-f", "--follow", is_flag=True, help="Go on with new ones until Ctrl-C; with --json one object a line."
 )
+@since_option
+@until_option
 @limit_option(50)
 @json_option("One JSON array, newest first.")
 @click.pass_context
 def messages(
-    context: click.Context, run_id: str, agent: str, kind: str, follow: bool, limit: int, as_json: bool
+    context: click.Context,
+    run_id: str,
+    agent: str,
+    kind: str,
+    follow: bool,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    as_json: bool,
 ) -> None:
     """Show the messages that agents and services sent each other, newest last."""
     if context.invoked_subcommand is not None:
         return
-    wanted = Wanted(run_id, agent, kind)
+    wanted = Wanted(run_id, agent, kind, _utc(since), _utc(until))
     if follow:
+        if since or until:
+            raise UsageProblem("--follow shows what comes from now on", "Leave out --since and --until.")
         with_pentad(lambda pentad: _follow(pentad, wanted, as_json))
         return
     from pentad_cli.message_document import HEADINGS, message_document, message_row
@@ -99,6 +125,46 @@ def messages(
         show_json([message_document(record.message) for record in found])
     else:
         show_table(HEADINGS, [message_row(record.message) for record in reversed(found)], "no messages")
+
+
+@messages.command("send", examples=SEND_EXAMPLES)
+@click.argument("words", nargs=-1, metavar="[RECIPIENT] [VALUE]")
+@click.option(
+    "--topic", default="", metavar="TOPIC", help="To whoever subscribed to it, instead of a RECIPIENT."
+)
+@click.option("--broadcast", is_flag=True, help="To every agent, instead of a RECIPIENT.")
+@click.option("-f", "--file", metavar="FILE", help="Take the value from a file; - is standard input.")
+@click.option("--type", "kind", default="message", show_default=True, metavar="TYPE", help="What it is.")
+@click.option("--content-type", default="", help="Its media type. [default: JSON if it is, else text]")
+@click.option("--priority", type=click.Choice(PRIORITIES), default="normal", show_default=True)
+@click.option("--header", "headers", type=PAIR, multiple=True, help="For filters; may be given again.")
+@click.option(
+    "--run", "run_id", default="", metavar="RUN", shell_complete=run_ids, help="It belongs to this run."
+)
+@click.option("--correlation-id", default="", metavar="ID", help="What it answers.")
+@click.option("--reply-to", default="", metavar="AGENT", help="Who gets the answer.")
+@click.option("--delay", type=SPAN, help="Hold it back this long, such as 10m.")
+@click.option("--ttl", type=SPAN, help="Not worth delivering after this long.")
+@click.option("--best-effort", is_flag=True, help="It may be lost.")
+@click.option("--id", "message_id", default="", metavar="ID", help="Its id: sent again, it is stored once.")
+@json_option("Its id and whether it was a repeat, as one JSON object.")
+def send(words: tuple[str, ...], file: str | None, as_json: bool, **given: Any) -> None:
+    """Send VALUE, or what is in a file, to the agent RECIPIENT (or `agent/instance`), a topic, or all."""
+    from pentad_cli.message_request import message_request
+    from pentad_cli.table import show_json
+
+    async def publish(pentad: Pentad) -> bus_pb2.PublishResponse:
+        from pentad_cli.run_lookup import find_run
+
+        if given["run_id"]:
+            given["run_id"] = (await find_run(pentad, given["run_id"])).run_id
+        return await pentad.bus.publish(message_request(words, file, **given))
+
+    answer = with_pentad(publish)
+    if as_json:
+        show_json({"message_id": answer.message_id, "duplicate": answer.duplicate})
+    else:
+        print(answer.message_id)
 
 
 @messages.command("dead", examples=DEAD_EXAMPLES)
@@ -188,8 +254,8 @@ def _check_choice(dead_letter_ids: tuple[str, ...], agent: str, everything: bool
 )
 @click.option("--agent", default="", metavar="NAME", shell_complete=agent_names, help="To or from it only.")
 @click.option("--type", "kind", default="", metavar="TYPE", help="Of this type only.")
-@click.option("--since", type=_TIME, default=None, help="Taken at or after this time, in UTC.")
-@click.option("--until", type=_TIME, default=None, help="Taken before this time, in UTC.")
+@since_option
+@until_option
 def replay(
     inbox: str, run_id: str, agent: str, kind: str, since: datetime | None, until: datetime | None
 ) -> None:
