@@ -24,6 +24,7 @@ MODULES = {
     "context": f"{_COMMANDS}.context:context",
     "llm": f"{_COMMANDS}.llm:llm",
     "keys": f"{_COMMANDS}.keys:keys",
+    "tenants": f"{_COMMANDS}.tenants:tenants",
     "env": f"{_COMMANDS}.env:env",
     "completion": f"{_COMMANDS}.completion:completion",
     "version": f"{_COMMANDS}.version:version",

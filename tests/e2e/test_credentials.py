@@ -83,3 +83,22 @@ def test_with_the_secret_of_another_key(rpc: Rpc, addresses: dict[str, str]) -> 
 def test_with_a_revoked_key(rpc: Rpc, addresses: dict[str, str], revoked_key: str) -> None:
     """A call with a revoked key is refused with the reason API_KEY_REVOKED."""
     assert refusal(rpc, addresses, revoked_key) == refused("API_KEY_REVOKED")
+
+
+def test_tenants_are_made_beside_the_database(pentad: Cli) -> None:
+    """A new tenant's first key makes its others, and sees nothing of anyone else's; ids are taken once."""
+    made = pentad.json("tenants", "create", "acme", "--name", "Acme Inc")
+    assert [one["name"] for one in pentad.json("tenants", "list")] == ["default", "Acme Inc"]
+    assert "is a tenant 'acme' already" in pentad("tenants", "create", "acme", code=1).stderr
+    assert "cannot be a tenant" in pentad("tenants", "create", "Acme_1", code=1).stderr
+    acme = Cli(pentad.state, {"PENTAD_API_KEY": made["admin_key"]})
+    pentad("messages", "send", "--topic", "apart", "hello")
+    assert pentad.json("messages")
+    assert (acme.json("messages"), acme.json("agents", "list")["agents"], acme.json("runs", "list")) == (
+        [],
+        [],
+        [],
+    )
+    theirs = acme.json("keys", "create", "theirs")
+    assert [key["name"] for key in acme.json("keys", "list")] == ["theirs", "first"]
+    assert theirs["key_id"] not in {key["key_id"] for key in pentad.json("keys", "list")}
