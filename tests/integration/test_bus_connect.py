@@ -324,7 +324,6 @@ async def test_the_first_frame_is_a_hello(open_bus: OpenBus, tenancy: Tenancy) -
     assert await answer(hello, hello) == "FRAME_UNEXPECTED"
     assert await answer(hello, many) == "BATCH_TOO_LARGE"
     assert await answer(hello, pb.ConnectRequest(goodbye=pb.Goodbye(reason="x" * 300))) == "OK"
-    assert await answer(hello, pb.ConnectRequest(subscribe=pb.Subscribe())) == "INVALID_REQUEST"
     negative = pb.ConnectRequest(batch=pb.ClientBatch(credit=pb.Credit(messages=-1)))
     assert await answer(hello, negative) == "INVALID_REQUEST"
 
@@ -351,3 +350,26 @@ async def test_a_malformed_message_is_refused_alone(open_bus: OpenBus, tenancy: 
             answers.append(await stream.read())
     [rejection] = [item for answer in answers for item in answer.batch.rejections]
     assert (rejection.seq, rejection.error.reason) == (1, "MESSAGE_MALFORMED")
+
+
+async def test_a_subscription_against_the_rules_is_refused_alone(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """Whatever is wrong with it, the connection goes on."""
+    await open_bus()
+    client = await tenancy.client()
+    reader = await client.bus.connect("reader")
+    for pattern, condition in (("", ""), ("x" * 256, ""), ("a", "x" * 2049), ("a..b", ""), ("a", "type ==")):
+        with pytest.raises(InvalidArgument):
+            await reader.subscribe(pattern, condition)
+    await reader.publish(note("still here", "reader"))
+    assert texts(await take(reader, 1)) == ["still here"]
+
+
+async def test_many_refusals_of_long_names_fit_into_a_frame(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """A refusal does not repeat a name that is far too long: the frame would not go through the transport."""
+    await open_bus()
+    client = await tenancy.client()
+    sender = await client.bus.connect("sender")
+    long = [sender.publish(note("x", "y" * 65_000)) for _ in range(60)]
+    refused = await asyncio.gather(*long, return_exceptions=True)
+    assert {getattr(error, "reason", "") for error in refused} == {"INVALID_REQUEST"}
+    assert sender.connected

@@ -45,7 +45,7 @@ def read_message(body: bytes, most_bytes: int) -> Message:
 def check_message(message: Message, body: bytes, message_id: str) -> None:
     """Holds a message, encoded as `body`, against the contract. Raises InvalidArgument INVALID_REQUEST.
 
-    What is checked by whoever uses it is not checked here: recipient, topic, ttl, delay.
+    What is checked by whoever uses it is not checked here: the form of recipient and topic, ttl, delay.
     """
     if (
         len(message_id) > 64
@@ -62,6 +62,8 @@ def check_message(message: Message, body: bytes, message_id: str) -> None:
         or len(message.correlation_id) > 128
         or len(message.reply_to) > 128
         or len(message.traceparent) > 128
+        or len(message.recipient) > 128
+        or len(message.topic) > 255
         or len(message.headers) > 64
         or len(payload.content_type) > 255
     ):
