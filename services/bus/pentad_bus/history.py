@@ -17,6 +17,8 @@ _DEAD = "bus.dead_letters"
 _TAIL_PAGE = 500
 _REDRIVE_PAGE = 500
 _REPLAY_PAGE = 500
+_MOST_PAGE_BYTES = 3 * 1024 * 1024
+"""Of the messages on a page, which must fit into one frame; one message always does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class History:
         """
         before = _seq(page_token) if page_token else self._bus.broker.stored_seq + 1
         rows = await self._bus.read(self._journal.history, tenant, wanted, before=before, limit=size + 1)
-        page, last = cut_page(rows, size)
+        page, last = cut_page(rows, _fitting(rows, size))
         return page, cursor(last.seq) if last else ""
 
     async def tail(
@@ -114,7 +116,7 @@ class History:
         rows = await self._bus.read(
             self._journal.dead_letters, tenant, recipient, before=before, limit=size + 1
         )
-        page, last = cut_page(rows, size)
+        page, last = cut_page(rows, _fitting(rows, size))
         return page, encode_cursor(_DEAD, last.dead_time, last.id) if last else ""
 
     async def dead_letter(self, tenant: str, dead_letter_id: str) -> DeadRow:
@@ -211,6 +213,18 @@ class History:
             item for item in states if not agent or agent in (item.recipient, item.recipient.split("/")[0])
         ]
         return sorted(wanted, key=lambda item: item.recipient)
+
+
+def _fitting(rows: Sequence[HistoryRow] | Sequence[DeadRow], most: int) -> int:
+    """How many of the first `most` rows fit on a page."""
+    size = 0
+    for count, row in enumerate(rows[:most]):
+        size += len(row.body)
+        if isinstance(row, DeadRow):
+            size += sum(len(detail.encode()) + 256 for *_, detail in row.history)
+        if count and size > _MOST_PAGE_BYTES:
+            return count
+    return most
 
 
 def cursor(seq: int) -> str:
