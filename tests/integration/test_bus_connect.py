@@ -352,6 +352,27 @@ async def test_a_malformed_message_is_refused_alone(open_bus: OpenBus, tenancy: 
     assert (rejection.seq, rejection.error.reason) == (1, "MESSAGE_MALFORMED")
 
 
+async def test_an_answer_that_is_sent_again_settles_nothing_of_the_new_link(
+    open_bus: OpenBus, tenancy: Tenancy
+) -> None:
+    """Its delivery's tag means another delivery there, which is still to be acked."""
+    await open_bus()
+    client = await tenancy.client()
+    sender, worker = await client.bus.connect("sender"), await client.bus.connect("worker", credit=1)
+    await sender.publish(note("one", "worker"))
+    await sender.publish(note("two", "worker"))
+    [first] = await take(worker, 1)
+
+    def lose(seq: int) -> None:
+        raise Unavailable("CONNECTION_LOST", "just before the answer was confirmed")
+
+    first.link._confirm = lose  # type: ignore[method-assign]
+    await first.reply("done", "1")
+    [second] = await take(worker, 1)
+    assert (texts([second]), second.tag) == (["two"], first.tag)
+    assert await second.ack()
+
+
 async def test_a_subscription_against_the_rules_is_refused_alone(open_bus: OpenBus, tenancy: Tenancy) -> None:
     """Whatever is wrong with it, the connection goes on."""
     await open_bus()
