@@ -176,6 +176,19 @@ async def test_dead_letters_are_listed_and_redriven(open_bus: OpenBus, tenancy: 
         await person.bus.redrive()
 
 
+async def test_dead_letters_are_put_back_once_whoever_asks(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """Of callers at the same time, only one gets each of them."""
+    await open_bus()
+    person = await opened(tenancy, "reader")
+    reader = await (await tenancy.client()).bus.connect("reader", credit=50)
+    for number in range(20):
+        await person.bus.publish(note(str(number)))
+        await (await anext(reader)).nack(terminal=True)
+    calls = [person.bus.redrive(all=True), person.bus.redrive(recipient="reader"), person.bus.purge(all=True)]
+    assert sum(await asyncio.gather(*calls)) == 20
+    assert not (await person.bus.list_dead_letters()).dead_letters
+
+
 async def test_pages_of_large_messages_fit_into_a_frame(open_bus: OpenBus, tenancy: Tenancy) -> None:
     """A page has fewer messages than were asked for rather than more bytes than the transport takes."""
     await open_bus()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -63,6 +64,8 @@ class History:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._journal = bus.journal
+        self._dead = asyncio.Lock()
+        """Held while dead letters are put back or removed: two callers would both take the same ones."""
 
     async def messages(
         self, tenant: str, wanted: HistoryFilter, size: int, page_token: str
@@ -133,8 +136,9 @@ class History:
     async def purge(self, tenant: str, chosen: Chosen) -> int:
         """Removes dead letters; how many. Raises InvalidArgument NOTHING_TO_PURGE."""
         chosen.check("NOTHING_TO_PURGE")
-        await self._bus.ledger.flushed()
-        return await self._bus.ledger.call(self._journal.purge, tenant, chosen.ids, chosen.recipient)
+        async with self._dead:
+            await self._bus.ledger.flushed()
+            return await self._bus.ledger.call(self._journal.purge, tenant, chosen.ids, chosen.recipient)
 
     async def redrive(self, tenant: str, chosen: Chosen) -> int:
         """Puts dead letters back into their inboxes; how many. What has no inbox any more, or no room in it,
@@ -143,6 +147,10 @@ class History:
         Raises InvalidArgument NOTHING_TO_REDRIVE, ResourceExhausted QUEUE_FULL when none has room.
         """
         chosen.check("NOTHING_TO_REDRIVE")
+        async with self._dead:
+            return await self._redrive(tenant, chosen)
+
+    async def _redrive(self, tenant: str, chosen: Chosen) -> int:
         await self._bus.ledger.flushed()
         if chosen.ids:
             return await self._put_back(
