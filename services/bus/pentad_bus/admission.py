@@ -14,6 +14,7 @@ from google.protobuf.message import Message as ProtoMessage
 from pentad.bus.v1.bus_pb2 import Message
 from pentad_common.errors import InvalidArgument
 from pentad_common.interceptors.validation import path_text
+from pentad_common.well_formed import LONGEST_SECONDS
 
 MOST_HEADER_BYTES = 64 * 1024
 """Filters look at headers, message by message: what is large belongs into the payload."""
@@ -104,8 +105,10 @@ def _invalid(field: str, rule: str) -> InvalidArgument:
 
 
 def seconds(span: Duration) -> float:
-    """A duration in seconds. Raises InvalidArgument INVALID_REQUEST if it is negative."""
+    """A duration in seconds. Raises InvalidArgument INVALID_REQUEST if it is negative or over a century."""
     value = span.seconds + span.nanos / 1e9
     if value < 0:
         raise _invalid("message", "ttl and delay must not be negative")
+    if value > LONGEST_SECONDS:
+        raise _invalid("message", "ttl and delay must be spans of at most 100 years")
     return value
