@@ -41,6 +41,11 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.01)
 
 
+def lost_before_confirming(seq: int) -> None:
+    """In place of a link's method."""
+    raise Unavailable("CONNECTION_LOST", "just before a publish was confirmed")
+
+
 def texts(deliveries: list[Delivery]) -> list[str]:
     return [delivery.message.payload.data.decode() for delivery in deliveries]
 
@@ -362,11 +367,7 @@ async def test_an_answer_that_is_sent_again_settles_nothing_of_the_new_link(
     await sender.publish(note("one", "worker"))
     await sender.publish(note("two", "worker"))
     [first] = await take(worker, 1)
-
-    def lose(seq: int) -> None:
-        raise Unavailable("CONNECTION_LOST", "just before the answer was confirmed")
-
-    first.link._confirm = lose  # type: ignore[method-assign]
+    first.link._confirm = lost_before_confirming  # type: ignore[method-assign]
     await first.reply("done", "1")
     [second] = await take(worker, 1)
     assert (texts([second]), second.tag) == (["two"], first.tag)
@@ -394,3 +395,21 @@ async def test_many_refusals_of_long_names_fit_into_a_frame(open_bus: OpenBus, t
     refused = await asyncio.gather(*long, return_exceptions=True)
     assert {getattr(error, "reason", "") for error in refused} == {"INVALID_REQUEST"}
     assert sender.connected
+
+
+async def test_any_number_of_subscriptions_outlives_a_lost_connection(
+    open_bus: OpenBus, tenancy: Tenancy
+) -> None:
+    """More than a Hello may have are asked for after it."""
+    await open_bus()
+    client = await tenancy.client()
+    reader = await client.bus.connect("reader", credit=400)
+    for number in range(300):
+        await reader.subscribe(f"news.{number}", scope="instance")
+    link: Any = reader._link
+    link._confirm = lost_before_confirming
+    await reader.publish(new_message("note", "nobody has it", topic="other"))
+    assert reader._link is not link
+    await reader.subscribe("last")
+    await reader.publish(new_message("note", "x", topic="news.299"))
+    assert texts(await take(reader, 1)) == ["x"]
