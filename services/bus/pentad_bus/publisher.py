@@ -173,8 +173,17 @@ class Publisher:
         )
 
     def _check_room(self, inbox: Inbox, size: int) -> None:
-        if not inbox.has_room(size):
-            raise queue_full(inbox)
+        if inbox.has_room(size):
+            return
+        if size > inbox.max_bytes:
+            raise InvalidArgument(
+                "MESSAGE_TOO_LARGE",
+                f"the message has {size} bytes, and inbox {inbox.name!r} holds {inbox.max_bytes} at most",
+                recipient=inbox.name,
+                size=size,
+                limit=inbox.max_bytes,
+            )
+        raise queue_full(inbox)
 
     def _check_quotas(self, tenant: Tenant, size: int) -> None:
         most = self._limits.tenant_queued_bytes
@@ -239,8 +248,8 @@ def queue_full(inbox: Inbox) -> ResourceExhausted:
     """What is said of a message for an inbox without room."""
     return ResourceExhausted(
         "QUEUE_FULL",
-        f"inbox {inbox.name!r} is full: {inbox.messages} messages, {inbox.size} bytes; try again when its "
-        "agent has caught up",
+        f"inbox {inbox.name!r} is full: {inbox.messages} messages, {inbox.size} bytes (at most "
+        f"{inbox.max_messages} and {inbox.max_bytes}); try again when its agent has caught up",
         retry_after=1.0,
         recipient=inbox.name,
         messages=inbox.messages,

@@ -30,6 +30,17 @@ def test_a_full_inbox_refuses_and_says_when_to_come_again() -> None:
     assert b.inboxes[-1].max_messages == 3
 
 
+def test_what_an_inbox_can_never_hold_is_too_large() -> None:
+    """To come again would not help: the refusal is one that lasts."""
+    world = World()
+    a, b = world.connect("a"), world.connect("b", credit=0)
+    world.broker.directory.keep_to(b.inboxes[-1], Policy(max_bytes=200))
+    world.publish(a, to("b", payload={"data": b"x" * 300}))
+    assert world.refusal(a) == "MESSAGE_TOO_LARGE"
+    world.publish(a, to("b", payload={"data": b"x" * 80}), to("b", payload={"data": b"x" * 80}))
+    assert world.refusal(a) == "QUEUE_FULL"
+
+
 def test_the_oldest_of_the_lowest_priority_makes_room() -> None:
     """It becomes a dead letter and is counted; best-effort ones are just lost; what is at work stays."""
     world = World()
