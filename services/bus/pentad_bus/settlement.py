@@ -176,9 +176,7 @@ class Settlement:
             self.bury(entry, EXPIRED)
 
     def expire_older(self, inbox: Inbox, taken_before: float) -> None:
-        """Gives up what waits since before `taken_before`, and so nothing is kept for ever, nor what came after
-        it.
-        """
+        """Gives up what waits since before `taken_before`: nothing is kept for ever, nor what follows it."""
         far = self.clock.wall() + _SOON
         for entry in [item for item in inbox.delayed if item.due > far and item.created < taken_before]:
             inbox.delayed.discard(entry)
