@@ -223,7 +223,7 @@ class History:
         return sorted(wanted, key=lambda item: item.recipient)
 
 
-def _fitting(rows: Sequence[HistoryRow] | Sequence[DeadRow], most: int) -> int:
+def _fitting(rows: Sequence[HistoryRow | DeadRow], most: int) -> int:
     """How many of the first `most` rows fit on a page."""
     size = 0
     for count, row in enumerate(rows[:most]):
