@@ -51,6 +51,7 @@ def test_an_empty_filter_takes_all() -> None:
         ("headers.exists(a, a.matches('x'))", "beside a loop"),
         ("type == " + "+".join(["headers.a"] * 10), "more than 8"),
         ("size(" + "+".join(["[headers]"] * 10) + ") > 1", "more than 8"),
+        ("headers.exists(a, headers != headers)", "all `headers`"),
         ("headers.exists(a, a == " + "+".join(["a"] * 6) + ")", "4 beside a loop"),
         ("type.matches(headers['p'])", "a literal"),
         ("type.matches('a{1000}')", "a literal"),
