@@ -33,6 +33,8 @@ from pentad_common.ids import new_id
 
 REPLAYED = "pentad-replayed"
 """The header of a replayed message: when it was first taken."""
+MOST_SUBSCRIPTIONS = 1024
+"""Of one inbox: each change stores them all, and each message of a topic may be held against them all."""
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -137,7 +139,7 @@ class Broker:
         for inbox in session.inboxes:
             inbox.consumers.append(session)
         for wish in wishes:
-            self.subscribe(session, caller, wish)
+            self._add(session, wish)
         return session
 
     def end(self, session: Session, error: PentadError | None, *, meant: bool = False) -> None:
@@ -163,8 +165,14 @@ class Broker:
     # ------------------------------------------------------------------------------------------ subscriptions
 
     def subscribe(self, session: Session, caller: Caller, wish: Wish) -> None:
-        """Adds a subscription. Raises InvalidArgument PATTERN_INVALID, FILTER_INVALID; FailedPrecondition."""
+        """Adds a subscription. Raises InvalidArgument PATTERN_INVALID, FILTER_INVALID; FailedPrecondition
+        SUBSCRIPTION_SCOPE, SUBSCRIPTIONS_TOO_MANY.
+        """
         self._check_wish(caller, wish)
+        _check_count(self._subscriber(session, wish), wish)
+        self._add(session, wish)
+
+    def _add(self, session: Session, wish: Wish) -> None:
         inbox = self._subscriber(session, wish)
         known = inbox.subscriptions.get(wish.pattern)
         if known is not None and known.filter == wish.filter:
@@ -195,6 +203,9 @@ class Broker:
                 pattern=wish.pattern,
             )
         Subscription(wish.pattern, wish.filter, _NOWHERE, shared=wish.shared)
+        if wish.shared:
+            tenant = self.directory.tenant(caller.tenant_id)
+            _check_count(tenant.inboxes.get(caller.name, _NOWHERE), wish)
 
     # --------------------------------------------------------------------------------------------- publishing
 
@@ -377,6 +388,16 @@ class Broker:
 
 
 _NOWHERE = Inbox(0, "", "", Limits())
+
+
+def _check_count(inbox: Inbox, wish: Wish) -> None:
+    if len(inbox.subscriptions) >= MOST_SUBSCRIPTIONS and wish.pattern not in inbox.subscriptions:
+        raise FailedPrecondition(
+            "SUBSCRIPTIONS_TOO_MANY",
+            f"{inbox.name!r} has {len(inbox.subscriptions)} subscriptions, and {MOST_SUBSCRIPTIONS} are "
+            "the most; end some, or take several topics with `*` or `>`",
+            limit=MOST_SUBSCRIPTIONS,
+        )
 
 
 def _gone(waiting: WaitingRow) -> Inbox:

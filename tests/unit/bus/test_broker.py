@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pentad.bus.v1.bus_pb2 import PRIORITY_CRITICAL, Message
-from pentad_bus.broker import Wish
+from pentad_bus.broker import Caller, Wish
 from pentad_common.errors import FailedPrecondition, InvalidArgument
 from tests.unit.bus.world import FULL_DISK, World, ids, on, to, to_all
 
@@ -211,3 +211,18 @@ def test_a_refused_hello_leaves_the_connection_before_it_alone() -> None:
         with pytest.raises(InvalidArgument):
             world.connect("b", instance, wish)
     assert b.ended is None
+
+
+def test_an_inbox_has_so_many_subscriptions_and_no_more() -> None:
+    """Neither by one more, nor by a Hello; those that are there can be renewed and ended."""
+    world = World()
+    caller = Caller("t", "b")
+    for hello in range(4):
+        world.connect("b", "one", *(Wish(f"t.{hello}.{number}") for number in range(256)))
+    b = world.connect("b", "one", Wish("t.0.0"))
+    with pytest.raises(FailedPrecondition, match="1024 are the most"):
+        world.broker.subscribe(b, caller, Wish("more"))
+    with pytest.raises(FailedPrecondition, match="1024 are the most"):
+        world.connect("b", "two", Wish("more"))
+    world.broker.unsubscribe(b, Wish("t.0.0"))
+    world.broker.subscribe(b, caller, Wish("more"))
