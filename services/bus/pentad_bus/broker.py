@@ -33,8 +33,6 @@ from pentad_common.ids import new_id
 
 REPLAYED = "pentad-replayed"
 """The header of a replayed message: when it was first taken."""
-MOST_SUBSCRIPTIONS = 1024
-"""Of one inbox: each change stores them all, and each message of a topic may be held against them all."""
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -165,11 +163,9 @@ class Broker:
     # ------------------------------------------------------------------------------------------ subscriptions
 
     def subscribe(self, session: Session, caller: Caller, wish: Wish) -> None:
-        """Adds a subscription. Raises InvalidArgument PATTERN_INVALID, FILTER_INVALID; FailedPrecondition
-        SUBSCRIPTION_SCOPE, SUBSCRIPTIONS_TOO_MANY.
-        """
+        """Adds a subscription. Raises InvalidArgument PATTERN_INVALID, FILTER_INVALID; FailedPrecondition."""
         self._check_wish(caller, wish)
-        _check_count(self._subscriber(session, wish), wish)
+        self._subscriber(session, wish).check_subscription(wish.pattern)
         self._add(session, wish)
 
     def _add(self, session: Session, wish: Wish) -> None:
@@ -204,8 +200,8 @@ class Broker:
             )
         Subscription(wish.pattern, wish.filter, _NOWHERE, shared=wish.shared)
         if wish.shared:
-            tenant = self.directory.tenant(caller.tenant_id)
-            _check_count(tenant.inboxes.get(caller.name, _NOWHERE), wish)
+            inboxes = self.directory.tenant(caller.tenant_id).inboxes
+            inboxes.get(caller.name, _NOWHERE).check_subscription(wish.pattern)
 
     # --------------------------------------------------------------------------------------------- publishing
 
@@ -388,16 +384,6 @@ class Broker:
 
 
 _NOWHERE = Inbox(0, "", "", Limits())
-
-
-def _check_count(inbox: Inbox, wish: Wish) -> None:
-    if len(inbox.subscriptions) >= MOST_SUBSCRIPTIONS and wish.pattern not in inbox.subscriptions:
-        raise FailedPrecondition(
-            "SUBSCRIPTIONS_TOO_MANY",
-            f"{inbox.name!r} has {len(inbox.subscriptions)} subscriptions, and {MOST_SUBSCRIPTIONS} are "
-            "the most; end some, or take several topics with `*` or `>`",
-            limit=MOST_SUBSCRIPTIONS,
-        )
 
 
 def _gone(waiting: WaitingRow) -> Inbox:

@@ -9,8 +9,11 @@ from pentad_bus.limits import Limits
 from pentad_bus.policy import Policy, Usage
 from pentad_bus.queue import PriorityQueue
 from pentad_bus.topics import TopicTrie
+from pentad_common.errors import FailedPrecondition
 
 Subscribers = TopicTrie["Subscription"]
+MOST_SUBSCRIPTIONS = 1024
+"""Of one inbox: each change stores them all, and each message of a topic may be held against them all."""
 
 
 class Consumer(Protocol):
@@ -101,6 +104,17 @@ class Inbox:
         if self.drops_oldest:
             return len(self.delayed) < self.max_messages  # those are not dropped
         return self.messages < self.max_messages and self.size + size <= self.max_bytes
+
+    def check_subscription(self, pattern: str) -> None:
+        """Raises FailedPrecondition SUBSCRIPTIONS_TOO_MANY if there is no room for one to `pattern`."""
+        count = len(self.subscriptions)
+        if count >= MOST_SUBSCRIPTIONS and pattern not in self.subscriptions:
+            raise FailedPrecondition(
+                "SUBSCRIPTIONS_TOO_MANY",
+                f"{self.name!r} has {count} subscriptions, and {MOST_SUBSCRIPTIONS} are the most; end some, or "
+                "take several topics with `*` or `>`",
+                limit=MOST_SUBSCRIPTIONS,
+            )
 
     def admit(self, size: int) -> None:
         """Counts a message in."""
