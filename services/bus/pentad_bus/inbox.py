@@ -111,8 +111,8 @@ class Inbox:
         if count >= MOST_SUBSCRIPTIONS and pattern not in self.subscriptions:
             raise FailedPrecondition(
                 "SUBSCRIPTIONS_TOO_MANY",
-                f"{self.name!r} has {count} subscriptions, and {MOST_SUBSCRIPTIONS} are the most; end some, or "
-                "take several topics with `*` or `>`",
+                f"{self.name!r} has {count} subscriptions, and {MOST_SUBSCRIPTIONS} are the most; end some, "
+                "or take several topics with `*` or `>`",
                 limit=MOST_SUBSCRIPTIONS,
             )
 
