@@ -204,6 +204,8 @@ class GroupCommit:
 
 
 def _together(commits: list[Commit], later: Changes) -> Changes:
+    if len(commits) == 1 and not later:
+        return commits[0].changes
     group = Changes()
     group.extend(later)
     for commit in commits:
@@ -213,8 +215,12 @@ def _together(commits: list[Commit], later: Changes) -> Changes:
 
 def _weight(commits: list[Commit], later: Changes) -> int:
     """Bytes to be written, about."""
-    rows = len(later.settled) + sum(len(commit.changes.entries) for commit in commits)
-    return 16 * rows + sum(commit.size for commit in commits) + sum(len(row.body) for row in later.dead)
+    weight = 16 * len(later.settled)
+    for commit in commits:
+        weight += commit.size + 16 * len(commit.changes.entries)
+    if later.dead:
+        weight += sum(len(row.body) for row in later.dead)
+    return weight
 
 
 def _unavailable() -> Unavailable:

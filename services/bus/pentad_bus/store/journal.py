@@ -125,6 +125,11 @@ class Changes:
         """Whether there is anything that goes through the log."""
         return bool(self.messages or self.settled or self.entries or self.retried or self.removed)
 
+    @property
+    def only_logged(self) -> bool:
+        """Whether there is nothing that does not go through the log alone."""
+        return not (self.dead or self.inboxes or self.removed or self.redriven)
+
     def extend(self, other: Changes) -> None:
         """Adds another transaction's, after these."""
         self.messages += other.messages

@@ -60,6 +60,8 @@ class SqlJournal(SqlReader):
         """Bytes written since SQLite last put its own log into the file, about."""
         self._patient = True
         self._connection: Any = None
+        self._driver: Any = None
+        """The driver's own connection within it."""
         self._lock_file: IO[str] | None = None
         self._lock_connection: Any = None
 
@@ -129,21 +131,27 @@ class SqlJournal(SqlReader):
             self._turn.release()
 
     def _write(self, changes: Changes, *, patient: bool = True) -> None:
-        statements = self._statements
-        removed = set(changes.removed)
-        inboxes = {row.id: row for row in changes.inboxes if row.id not in removed}
         segment = encode(changes) if changes.logged else b""
-        with self._transaction(patient) as cursor:
-            statements.remove_inboxes(cursor, changes.removed)
-            statements.save_inboxes(cursor, inboxes.values())
-            statements.insert_dead(cursor, changes.dead)
-            statements.delete_dead(cursor, changes.redriven)
+        alone = self._sqlite and changes.only_logged  # then the one statement is the transaction
+        with self._transaction(patient, begin=not alone) as cursor:
+            if not changes.only_logged:
+                self._write_rows(cursor, changes)
             if segment:
-                statements.append_segment(cursor, self._last + 1, len(changes.messages), segment)
+                self._statements.append_segment(cursor, self._last + 1, len(changes.messages), segment)
         if segment:
             self._last += 1
             self._behind += len(changes.messages)
         self._unsynced += len(segment) + _COMMIT_BYTES
+
+    def _write_rows(self, cursor: Any, changes: Changes) -> None:
+        """What is kept as it is from the first."""
+        statements = self._statements
+        removed = set(changes.removed)
+        inboxes = {row.id: row for row in changes.inboxes if row.id not in removed}
+        statements.remove_inboxes(cursor, changes.removed)
+        statements.save_inboxes(cursor, inboxes.values())
+        statements.insert_dead(cursor, changes.dead)
+        statements.delete_dead(cursor, changes.redriven)
 
     def archive(self, most: int) -> int:
         """Takes the oldest of the log, about `most` messages, into the tables; how many are left."""
@@ -189,14 +197,15 @@ class SqlJournal(SqlReader):
             self.archive(_CATCH_UP_MESSAGES)
 
     @contextmanager
-    def _transaction(self, patient: bool = True) -> Iterator[Any]:
+    def _transaction(self, patient: bool = True, *, begin: bool = True) -> Iterator[Any]:
         """The driver's cursor, on a connection that stays open; closed after an error, for it may be what is
-        broken.
+        broken. Without `begin`, each statement is a transaction on SQLite.
         """
         try:
-            cursor = self._cursor(patient)
+            cursor = self._cursor(patient, begin)
             yield cursor
-            self._connection.commit()
+            if begin:
+                self._driver.commit()
         except self._outages as error:
             self._drop_connection()
             raise Unavailable(
@@ -214,20 +223,23 @@ class SqlJournal(SqlReader):
         driver = self._engine.dialect.loaded_dbapi
         return (driver.OperationalError, driver.InterfaceError, driver.InternalError, DBAPIError)
 
-    def _cursor(self, patient: bool) -> Any:
+    def _cursor(self, patient: bool, begin: bool) -> Any:
         if self._connection is None:
             self._connection = self._engine.raw_connection()
+            self._driver = self._connection.driver_connection
             self._patient = True
             if self._sqlite:
-                pragmas = self._connection.cursor()
+                self._driver.isolation_level = None  # no BEGIN but ours
+                pragmas = self._driver.cursor()
                 pragmas.execute("PRAGMA wal_autocheckpoint=0")  # `archive` does it, beside the event loop
                 pragmas.execute(f"PRAGMA synchronous={'FULL' if self._full_sync else 'NORMAL'}")
-        cursor = self._connection.cursor()
+        cursor = self._driver.cursor()
         if self._sqlite:
             if self._patient != patient:
                 cursor.execute(f"PRAGMA busy_timeout={_PATIENCE_MS if patient else 0}")
                 self._patient = patient
-            cursor.execute("BEGIN IMMEDIATE")
+            if begin:
+                cursor.execute("BEGIN IMMEDIATE")
         else:
             cursor.execute(
                 "select set_config('role', %s, true), set_config('app.tenant_id', %s, true)",
