@@ -168,7 +168,7 @@ class GroupCommit:
     def _stored(self, commits: list[Commit], written: bool) -> None:
         self._counters.commits += written
         for commit in commits:
-            commit.done(None)
+            commit.end(None)
 
     def _take(self) -> tuple[list[Commit], Changes]:
         if self._singly:
@@ -200,7 +200,7 @@ class GroupCommit:
         self._failing = True
         refusal = error if isinstance(error, PentadError) else _unavailable()
         for commit in commits:
-            commit.done(refusal)
+            commit.end(refusal)
 
 
 def _together(commits: list[Commit], later: Changes) -> Changes:
