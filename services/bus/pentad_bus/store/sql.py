@@ -36,8 +36,8 @@ _UNSYNCED_BYTES = 64 * 1024 * 1024
 waiting.
 """
 _PATIENCE_MS = 5000
-AT_ONCE_BYTES = 64 * 1024
-"""Measured: such a commit takes 0.1 ms; to have another thread do it costs as much again."""
+AT_ONCE_BYTES = 256 * 1024
+"""Measured: such a commit takes 0.4 ms; with another thread to do it, a message costs 1 µs more and waits."""
 
 
 class SqlJournal(SqlReader):
