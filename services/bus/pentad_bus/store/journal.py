@@ -176,6 +176,9 @@ class Journal(Protocol):
     at_once_bytes: int
     """Up to so many bytes are written faster than another thread could be asked to; 0: none ever."""
 
+    set_aside: int
+    """Messages that could not be put in order, and are kept as they came."""
+
     @property
     def behind(self) -> int:
         """Messages in the log."""

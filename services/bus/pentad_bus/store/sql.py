@@ -5,8 +5,9 @@ bus's hot path.
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from threading import Lock
 from typing import IO, Any
@@ -16,19 +17,24 @@ from sqlalchemy.exc import DBAPIError
 
 from pentad_bus.policy import Policy
 from pentad_bus.store import retention
-from pentad_bus.store.archive import merged
+from pentad_bus.store.archive import Merged, merged
 from pentad_bus.store.journal import Changes, InboxRow, Recovered, WaitingRow
 from pentad_bus.store.log import decode, encode
+from pentad_bus.store.quarantine import sift
 from pentad_bus.store.reader import SqlReader
 from pentad_bus.store.statements import Statements
 from pentad_common.db import ALL_TENANTS, APPLICATION_ROLE, open_engine, parse_url
 from pentad_common.errors import StartupError, Unavailable
 from pentad_common.models import BusMessage, Inbox, QueueEntry
 from pentad_common.schema import check_schema
+from pentad_common.telemetry import get_logger
+
+log = get_logger(__name__)
 
 _OWNER_LOCK = 0x70656E74  # "pent": the advisory lock of the one bus process that owns a journal on PostgreSQL
 _RECOVERY_PAGE = 5000
 _CATCH_UP_MESSAGES = 2048
+_ONE_SEGMENT = -1
 _COMMIT_BYTES = 16_384
 """Of SQLite's log, that a transaction takes beside what is in it."""
 _UNSYNCED_BYTES = 64 * 1024 * 1024
@@ -56,6 +62,8 @@ class SqlJournal(SqlReader):
         self._last = self._archived = 0
         """Numbers of the log's last segment, and of the last that the tables have."""
         self._behind = 0
+        self.set_aside = 0
+        """Messages of the log that the tables refused, since there is the journal."""
         self._unsynced = 0
         """Bytes written since SQLite last put its own log into the file, about."""
         self._patient = True
@@ -79,6 +87,11 @@ class SqlJournal(SqlReader):
             )
         with self._transaction() as cursor:
             self._last, self._behind = self._statements.log_size(cursor)
+            self.set_aside = self._statements.set_aside(cursor)
+        if self.set_aside:
+            log.warning(
+                "messages of the log are set aside: the history could not take them", count=self.set_aside
+            )
 
     def _lock_sqlite(self) -> bool:
         self._lock_file = open(f"{self._url.database}.lock", "w")  # noqa: SIM115 (held until close)
@@ -159,8 +172,21 @@ class SqlJournal(SqlReader):
             self._checkpoint()
         with self._turn:
             if self._archived < self._last:
-                self._archive(most)
+                self._archive_or_sift(most)
             return self._behind
+
+    def _archive_or_sift(self, most: int) -> None:
+        try:
+            self._archive(most)
+        except Unavailable:
+            raise
+        except Exception:
+            try:
+                self._archive(_ONE_SEGMENT)
+            except Unavailable:
+                raise
+            except Exception as error:
+                self._sift(error)
 
     def _checkpoint(self) -> None:
         """Has SQLite put its log into the file: most of it beside the writers, and the rest, without which
@@ -180,15 +206,34 @@ class SqlJournal(SqlReader):
         with self._transaction() as cursor:
             last, segments = statements.oldest_segments(cursor, most)
             found = merged(map(decode, segments))
-            statements.remove_inboxes(cursor, found.removed)
-            statements.insert_messages(cursor, found.messages)
-            statements.insert_entries(cursor, found.rows())
-            statements.update_retried(cursor, found.retried)
-            statements.delete_settled(cursor, found.settled)
+            self._take_over(cursor, found)
             statements.drop_segments(cursor, last)
         self._archived = last if segments else self._last
         self._behind -= len(found.messages)
         self._unsynced += sum(map(len, segments)) + _COMMIT_BYTES
+
+    def _take_over(self, cursor: Any, found: Merged) -> None:
+        statements = self._statements
+        statements.remove_inboxes(cursor, found.removed)
+        statements.insert_messages(cursor, found.messages)
+        statements.insert_entries(cursor, found.rows())
+        statements.update_retried(cursor, found.retried)
+        statements.delete_settled(cursor, found.settled)
+
+    def _sift(self, error: Exception) -> None:
+        """Takes over the oldest segment but for what the tables refuse."""
+        statements = self._statements
+        with self._transaction() as cursor:
+            number, [segment] = statements.oldest_segments(cursor, _ONE_SEGMENT)
+            messages = statements.messages_in(cursor, number)
+            refused, kept = sift(cursor, statements, segment, self._take_over, time.time())
+            statements.drop_segments(cursor, number)
+            if kept:
+                statements.append_segment(cursor, -number, refused, kept)
+        self._archived = number
+        self._behind -= messages
+        self.set_aside += max(1, refused) if kept else 0
+        log.error("messages were set aside: the history could not take them", count=refused, exc_info=error)
 
     def catch_up(self) -> None:
         """Sees to it that the tables have all that is stored so far."""
@@ -250,13 +295,15 @@ class SqlJournal(SqlReader):
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
+            with suppress(Exception):  # SQLite keeps its lock while some traceback holds the cursor
+                self._driver.rollback()
             connection.invalidate()
 
     def check(self) -> None:
         """Writes something and takes it back. Raises Unavailable if nothing can be stored at the moment."""
         with self._turn, self._transaction() as cursor:
-            self._statements.append_segment(cursor, -1, 0, bytes(_COMMIT_BYTES))
-            self._statements.drop_segments(cursor, -1)
+            self._statements.append_segment(cursor, 0, 0, bytes(_COMMIT_BYTES))
+            self._statements.drop_segments(cursor, 0, above=-1)
 
     def sweep(self, before: float, keep: int, floor: int, most: int, excess: int = 0) -> tuple[int, int]:
         """Deletes up to `most` of the oldest messages; how many it did, and their bytes."""
