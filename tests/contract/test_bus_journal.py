@@ -190,7 +190,9 @@ def test_what_the_history_refuses_is_set_aside(journal: SqlJournal, database_url
     journal.close()
     journal = taken_over(database_url)
     assert journal.set_aside == 1
-    assert [row.seq for row in journal.recover(0).waiting] == [2, 3, 4]
+    journal.write(messages(4, 5, inbox=7))
+    assert [row.seq for row in journal.recover(0).waiting] == [2, 3, 4, 5]
+    assert journal.set_aside == 2
     journal.close()
 
 

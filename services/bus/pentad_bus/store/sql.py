@@ -229,7 +229,7 @@ class SqlJournal(SqlReader):
             refused, kept = sift(cursor, statements, segment, self._take_over, time.time())
             statements.drop_segments(cursor, number)
             if kept:
-                statements.append_segment(cursor, -number, refused, kept)
+                statements.append_segment(cursor, statements.lowest(cursor) - 1, refused, kept)
         self._archived = number
         self._behind -= messages
         self.set_aside += max(1, refused) if kept else 0

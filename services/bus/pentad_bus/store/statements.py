@@ -83,6 +83,11 @@ class Statements:
         cursor.execute(f"SELECT messages FROM log_segments WHERE number = {self._mark}", (number,))
         return int(cursor.fetchone()[0])
 
+    def lowest(self, cursor: Any) -> int:
+        """The lowest number of a segment that was set aside; 0 if there is none."""
+        cursor.execute("SELECT coalesce(min(number), 0) FROM log_segments WHERE number < 0")
+        return int(cursor.fetchone()[0])
+
     def set_aside(self, cursor: Any) -> int:
         """Messages, at least one a segment, that were set aside: their segments' numbers are negative."""
         cursor.execute(
