@@ -149,7 +149,6 @@ def test_it_may_end_at_any_point(journal: SqlJournal, database_url: str, archive
         journal = taken_over(database_url)
         if step > archived:
             assert {row.seq for row in journal.recover(0).waiting} == left
-            assert journal.behind == 0
     found = journal.recover(0)
     assert [(row.seq, row.attempts, row.due) for row in found.waiting] == [(7, 3, 0.0)]
     assert found.waiting[0].history == [(2, "b/one", START + 8.5, "NACKED", "no")]
@@ -191,6 +190,7 @@ def test_what_the_history_refuses_is_set_aside(journal: SqlJournal, database_url
     journal = taken_over(database_url)
     assert journal.set_aside == 1
     journal.write(messages(4, 5, inbox=7))
+    journal.catch_up()
     assert [row.seq for row in journal.recover(0).waiting] == [2, 3, 4, 5]
     assert journal.set_aside == 2
     journal.close()

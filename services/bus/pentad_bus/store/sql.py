@@ -15,24 +15,23 @@ from typing import IO, Any
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from pentad_bus.policy import Policy
 from pentad_bus.store import retention
 from pentad_bus.store.archive import Merged, merged
-from pentad_bus.store.journal import Changes, InboxRow, Recovered, WaitingRow
+from pentad_bus.store.journal import Changes, Recovered
 from pentad_bus.store.log import decode, encode
 from pentad_bus.store.quarantine import sift
 from pentad_bus.store.reader import SqlReader
+from pentad_bus.store.recovery import Recovery
 from pentad_bus.store.statements import Statements
 from pentad_common.db import ALL_TENANTS, APPLICATION_ROLE, open_engine, parse_url
 from pentad_common.errors import StartupError, Unavailable
-from pentad_common.models import BusMessage, Inbox, QueueEntry
+from pentad_common.models import BusMessage, QueueEntry
 from pentad_common.schema import check_schema
 from pentad_common.telemetry import get_logger
 
 log = get_logger(__name__)
 
 _OWNER_LOCK = 0x70656E74  # "pent": the advisory lock of the one bus process that owns a journal on PostgreSQL
-_RECOVERY_PAGE = 5000
 _CATCH_UP_MESSAGES = 2048
 _ONE_SEGMENT = -1
 _COMMIT_BYTES = 16_384
@@ -233,7 +232,7 @@ class SqlJournal(SqlReader):
         self._archived = number
         self._behind -= messages
         self.set_aside += max(1, refused) if kept else 0
-        log.error("messages were set aside: the history could not take them", count=refused, exc_info=error)
+        log.error("messages were set aside: the history could not take them", count=refused, error=str(error))
 
     def catch_up(self) -> None:
         """Sees to it that the tables have all that is stored so far."""
@@ -332,48 +331,25 @@ class SqlJournal(SqlReader):
 
     def recover(self, recent_since: float) -> Recovered:
         """All that waits, and the ids taken since `recent_since`."""
-        self.catch_up()
+        log_ = self._merged_log()
         with self._connect(ALL_TENANTS) as connection:
-            inboxes = [
-                InboxRow(
-                    row.id,
-                    row.tenant_id,
-                    row.recipient,
-                    [tuple(item) for item in row.subscriptions],
-                    Policy(**row.policy),
-                )
-                for row in connection.execute(select(Inbox.__table__).order_by(Inbox.id))
-            ]
-            first_recent = self._seq_at(connection, recent_since)
-            recent = select(BusMessage.tenant_id, BusMessage.id).where(BusMessage.seq >= first_recent)
-            last_entry = connection.execute(select(func.max(QueueEntry.message_seq))).scalar() or 0
+            found = Recovery(connection, log_)
+            last = [connection.execute(select(func.max(BusMessage.seq))).scalar() or 0]
+            last += [connection.execute(select(func.max(QueueEntry.message_seq))).scalar() or 0]
+            last += [message[0] for message in log_.messages[-1:]]
             return Recovered(
-                inboxes=inboxes,
-                waiting=list(self._waiting(connection)),
-                recent=[
-                    (row.tenant_id, row.id) for row in connection.execute(recent.order_by(BusMessage.seq))
-                ],
-                last_seq=max(connection.execute(select(func.max(BusMessage.seq))).scalar() or 0, last_entry),
+                inboxes=found.inboxes(),
+                waiting=list(found.waiting()),
+                recent=found.recent(self._seq_at(connection, recent_since), recent_since),
+                last_seq=max(last),
             )
 
-    def _waiting(self, connection: Any) -> Iterator[WaitingRow]:
-        query = (
-            select(QueueEntry.__table__, BusMessage.id, BusMessage.create_time, BusMessage.body)
-            .join_from(QueueEntry, BusMessage, BusMessage.seq == QueueEntry.message_seq)
-            .order_by(QueueEntry.message_seq, QueueEntry.inbox_id)
-        )
-        for row in connection.execution_options(yield_per=_RECOVERY_PAGE).execute(query):
-            due = row.due_time.timestamp() if row.due_time else 0.0
-            created = row.create_time.timestamp()
-            yield WaitingRow(
-                row.message_seq,
-                row.inbox_id,
-                row.tenant_id,
-                row.subscription,
-                row.attempts,
-                due,
-                row.id,
-                created,
-                bytes(row.body),
-                [tuple(item) for item in row.history or ()],
-            )
+    def _merged_log(self) -> Merged:
+        """What the log says beyond the tables. A log that cannot be read is sifted into them instead."""
+        with self._turn, self._transaction() as cursor:
+            segments = self._statements.all_segments(cursor)
+        try:
+            return merged(map(decode, segments))
+        except Exception:
+            self.catch_up()
+            return Merged()

@@ -73,6 +73,11 @@ class Statements:
         )
         return last, [bytes(body) for (body,) in cursor.fetchall()]
 
+    def all_segments(self, cursor: Any) -> list[bytes]:
+        """All that were not set aside."""
+        cursor.execute("SELECT body FROM log_segments WHERE number > 0 ORDER BY number")
+        return [bytes(body) for (body,) in cursor.fetchall()]
+
     def drop_segments(self, cursor: Any, upto: int, above: int = 0) -> None:
         """Forgets segments."""
         mark = self._mark
