@@ -317,19 +317,19 @@ class Broker:
 
     def _deliver(self, entries: Iterable[Entry]) -> None:
         arrive = self.settlement.arrive
-        touched: Inbox | None = None
+        last: Inbox | None = None
+        touched: dict[Inbox, None] = {}
         for entry in entries:
             inbox = entry.inbox
             if entry.expires or entry.due or inbox.closed or inbox.drops_oldest:
                 arrive(entry)
             else:
                 inbox.ready.push(entry)
-            if inbox is not touched:
-                if touched is not None:
-                    touched.wake()
-                touched = inbox
-        if touched is not None:
-            touched.wake()
+            if inbox is not last:
+                last = inbox
+                touched[inbox] = None
+        for inbox in touched:
+            inbox.wake()
 
     def _withdraw(self, commit: Commit, tenant: Tenant) -> None:
         tenant.dedup.forget(commit.ids)

@@ -17,6 +17,7 @@ from pentad_bus.limits import MOST_BATCH_MESSAGES
 from pentad_bus.policy import Overflow, Policy
 from pentad_bus.session import Nack, Session
 from pentad_client.frames import ConnectResponse, Error
+from pentad_client.signal import Signal
 from pentad_common.errors import FailedPrecondition, InvalidArgument, PentadError, to_proto
 from pentad_common.telemetry import bind, get_logger
 
@@ -50,7 +51,7 @@ class Line:
     def __init__(self, bus: Bus, write: Write) -> None:
         self._bus = bus
         self._write = write
-        self._awake = asyncio.Event()
+        self._awake = Signal()
         self._told = asyncio.Event()
         self._control: deque[Any] = deque()
         self._session: Session
@@ -173,12 +174,13 @@ class Line:
         if batch.publishes:
             items = [(item.seq, item.message, item.settles) for item in batch.publishes]
             self._bus.broker.publish_batch(session, items)
-        session.ack(batch.acks)
+        if batch.acks:
+            session.ack(batch.acks)
+            self._bus.ledger.hurry()
         for nack in batch.nacks:
             session.nack(_nack(nack))
-        if batch.acks:
-            self._bus.ledger.hurry()
-        self._awake.set()
+        if session.has_something:
+            self._awake.set()
 
     async def _subscription(self, kind: str, frame: bus_pb2.ConnectRequest) -> None:
         asked = frame.subscribe if kind == "subscribe" else frame.unsubscribe

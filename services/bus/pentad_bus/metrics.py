@@ -65,6 +65,7 @@ class BusCollector(Collector):
             ("delayed", "Messages held back", sum(len(inbox.delayed) for inbox in inboxes)),
             ("queued_bytes", "Bytes of all messages held", sum(inbox.size for inbox in inboxes)),
             ("inboxes", "Inboxes", len(inboxes)),
+            ("set_aside", "Messages that the history could not take", self._bus.journal.set_aside),
             ("connections", "Open Connect streams", len(self._bus.broker.directory.sessions())),
         ):
             yield GaugeMetricFamily(f"pentad_bus_{name}", text, value=value)
