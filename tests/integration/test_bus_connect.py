@@ -41,6 +41,11 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.01)
 
 
+def lost_before_confirming(seq: int) -> None:
+    """In place of a link's method."""
+    raise Unavailable("CONNECTION_LOST", "just before a publish was confirmed")
+
+
 def texts(deliveries: list[Delivery]) -> list[str]:
     return [delivery.message.payload.data.decode() for delivery in deliveries]
 
@@ -382,7 +387,6 @@ async def test_the_first_frame_is_a_hello(open_bus: OpenBus, tenancy: Tenancy) -
     assert await answer(hello, hello) == "FRAME_UNEXPECTED"
     assert await answer(hello, many) == "BATCH_TOO_LARGE"
     assert await answer(hello, pb.ConnectRequest(goodbye=pb.Goodbye(reason="x" * 300))) == "OK"
-    assert await answer(hello, pb.ConnectRequest(subscribe=pb.Subscribe())) == "INVALID_REQUEST"
     negative = pb.ConnectRequest(batch=pb.ClientBatch(credit=pb.Credit(messages=-1)))
     assert await answer(hello, negative) == "INVALID_REQUEST"
 
@@ -409,3 +413,61 @@ async def test_a_malformed_message_is_refused_alone(open_bus: OpenBus, tenancy: 
             answers.append(await stream.read())
     [rejection] = [item for answer in answers for item in answer.batch.rejections]
     assert (rejection.seq, rejection.error.reason) == (1, "MESSAGE_MALFORMED")
+
+
+async def test_an_answer_that_is_sent_again_settles_nothing_of_the_new_link(
+    open_bus: OpenBus, tenancy: Tenancy
+) -> None:
+    """Its delivery's tag means another delivery there, which is still to be acked."""
+    await open_bus()
+    client = await tenancy.client()
+    sender, worker = await client.bus.connect("sender"), await client.bus.connect("worker", credit=1)
+    await sender.publish(note("one", "worker"))
+    await sender.publish(note("two", "worker"))
+    [first] = await take(worker, 1)
+    first.link._confirm = lost_before_confirming  # type: ignore[method-assign]
+    await first.reply("done", "1")
+    [second] = await take(worker, 1)
+    assert (texts([second]), second.tag) == (["two"], first.tag)
+    assert await second.ack()
+
+
+async def test_a_subscription_against_the_rules_is_refused_alone(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """Whatever is wrong with it, the connection goes on."""
+    await open_bus()
+    client = await tenancy.client()
+    reader = await client.bus.connect("reader")
+    for pattern, condition in (("", ""), ("x" * 256, ""), ("a", "x" * 2049), ("a..b", ""), ("a", "type ==")):
+        with pytest.raises(InvalidArgument):
+            await reader.subscribe(pattern, condition)
+    await reader.publish(note("still here", "reader"))
+    assert texts(await take(reader, 1)) == ["still here"]
+
+
+async def test_many_refusals_of_long_names_fit_into_a_frame(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """A refusal does not repeat a name that is far too long: the frame would not go through the transport."""
+    await open_bus()
+    client = await tenancy.client()
+    sender = await client.bus.connect("sender")
+    long = [sender.publish(note("x", "y" * 65_000)) for _ in range(60)]
+    refused = await asyncio.gather(*long, return_exceptions=True)
+    assert {getattr(error, "reason", "") for error in refused} == {"INVALID_REQUEST"}
+    assert sender.connected
+
+
+async def test_any_number_of_subscriptions_outlives_a_lost_connection(
+    open_bus: OpenBus, tenancy: Tenancy
+) -> None:
+    """More than a Hello may have are asked for after it."""
+    await open_bus()
+    client = await tenancy.client()
+    reader = await client.bus.connect("reader", credit=400)
+    for number in range(300):
+        await reader.subscribe(f"news.{number}", scope="instance")
+    link: Any = reader._link
+    link._confirm = lost_before_confirming
+    await reader.publish(new_message("note", "nobody has it", topic="other"))
+    assert reader._link is not link
+    await reader.subscribe("last")
+    await reader.publish(new_message("note", "x", topic="news.299"))
+    assert texts(await take(reader, 1)) == ["x"]

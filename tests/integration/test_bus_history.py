@@ -176,6 +176,37 @@ async def test_dead_letters_are_listed_and_redriven(open_bus: OpenBus, tenancy: 
         await person.bus.redrive()
 
 
+async def test_dead_letters_are_put_back_once_whoever_asks(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """Of callers at the same time, only one gets each of them."""
+    await open_bus()
+    person = await opened(tenancy, "reader")
+    reader = await (await tenancy.client()).bus.connect("reader", credit=50)
+    for number in range(20):
+        await person.bus.publish(note(str(number)))
+        await (await anext(reader)).nack(terminal=True)
+    calls = [person.bus.redrive(all=True), person.bus.redrive(recipient="reader"), person.bus.purge(all=True)]
+    assert sum(await asyncio.gather(*calls)) == 20
+    assert not (await person.bus.list_dead_letters()).dead_letters
+
+
+async def test_pages_of_large_messages_fit_into_a_frame(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """A page has fewer messages than were asked for rather than more bytes than the transport takes."""
+    await open_bus()
+    person = await opened(tenancy, "reader")
+    reader = await (await tenancy.client()).bus.connect("reader")
+    sent = [note("x" * 900_000) for _ in range(6)]
+    for message in sent:
+        await person.bus.publish(message)
+        await (await anext(reader)).nack(terminal=True)
+    first = await person.bus.list_messages()
+    rest = await person.bus.list_messages(page_token=first.next_page_token)
+    listed = [record.message.id for record in (*first.messages, *rest.messages)]
+    assert listed == [message.id for message in reversed(sent)]
+    dead = await person.bus.list_dead_letters()
+    more = await person.bus.list_dead_letters(page_token=dead.next_page_token)
+    assert len(dead.dead_letters) + len(more.dead_letters) == len(sent)
+
+
 async def test_queue_stats_say_how_full_inboxes_are(open_bus: OpenBus, tenancy: Tenancy) -> None:
     """Waiting, in flight, delayed, bytes, age and consumers, of an agent and its instances."""
     await open_bus()

@@ -27,6 +27,8 @@ FIRST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 2.0
 GREETING_SECONDS = 10.0
 PARTING_SECONDS = 4.0
+MOST_IN_HELLO = 256
+"""Subscriptions that a Hello may have."""
 MOST_UNCONFIRMED = 8192
 """Publishes under way before `publish` waits for room."""
 
@@ -191,13 +193,16 @@ class Connection:
     async def _connect_once(self) -> None:
         link = Link(self, self._open_stream())
         self._hello.instance = self.instance
+        wanted = [item.to_proto() for item in self._subscriptions.values()]
         del self._hello.subscriptions[:]
-        self._hello.subscriptions.extend(item.to_proto() for item in self._subscriptions.values())
+        self._hello.subscriptions.extend(wanted[:MOST_IN_HELLO])
         try:
             async with asyncio.timeout(GREETING_SECONDS):
                 await link.greet(self._hello)
             self.agent, self.instance = link.welcome.agent, link.welcome.instance
             self._failures = 0
+            for item in wanted[MOST_IN_HELLO:]:
+                link.send(pb.ConnectRequest(subscribe=item))
             self._link = link
             self._connected.set()
             self.moved()

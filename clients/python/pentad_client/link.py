@@ -259,8 +259,9 @@ class Link:
         unconfirmed = self.unconfirmed
         while unconfirmed and unconfirmed[0].seq <= seq:
             publication = unconfirmed.popleft()
-            if publication.settles is not None and not publication.refused:
-                self.open.pop(publication.settles.tag, None)
+            settled = publication.settles
+            if settled is not None and settled.link is self and not publication.refused:
+                self.open.pop(settled.tag, None)  # on another link, the tag is another delivery's
             publication.confirm()
         self._connection.moved()
 

@@ -14,6 +14,7 @@ from google.protobuf.message import Message as ProtoMessage
 from pentad.bus.v1.bus_pb2 import Message
 from pentad_common.errors import InvalidArgument
 from pentad_common.interceptors.validation import path_text
+from pentad_common.well_formed import LONGEST_SECONDS
 
 MOST_HEADER_BYTES = 64 * 1024
 """Filters look at headers, message by message: what is large belongs into the payload."""
@@ -45,7 +46,7 @@ def read_message(body: bytes, most_bytes: int) -> Message:
 def check_message(message: Message, body: bytes, message_id: str) -> None:
     """Holds a message, encoded as `body`, against the contract. Raises InvalidArgument INVALID_REQUEST.
 
-    What is checked by whoever uses it is not checked here: recipient, topic, ttl, delay.
+    What is checked by whoever uses it is not checked here: the form of recipient and topic, ttl, delay.
     """
     if (
         len(message_id) > 64
@@ -62,6 +63,8 @@ def check_message(message: Message, body: bytes, message_id: str) -> None:
         or len(message.correlation_id) > 128
         or len(message.reply_to) > 128
         or len(message.traceparent) > 128
+        or len(message.recipient) > 128
+        or len(message.topic) > 255
         or len(message.headers) > 64
         or len(payload.content_type) > 255
     ):
@@ -102,8 +105,10 @@ def _invalid(field: str, rule: str) -> InvalidArgument:
 
 
 def seconds(span: Duration) -> float:
-    """A duration in seconds. Raises InvalidArgument INVALID_REQUEST if it is negative."""
+    """A duration in seconds. Raises InvalidArgument INVALID_REQUEST if it is negative or over a century."""
     value = span.seconds + span.nanos / 1e9
     if value < 0:
         raise _invalid("message", "ttl and delay must not be negative")
+    if value > LONGEST_SECONDS:
+        raise _invalid("message", "ttl and delay must be spans of at most 100 years")
     return value

@@ -19,6 +19,10 @@ MOST_LOOPS = 1
 """Loops (`exists`, `all`, …) in one filter: two in each other can take minutes a message (measured)."""
 MOST_LOOPED = 512
 """Characters of a filter with a loop: what it does is done for each element, and elements can be literals."""
+MOST_SUMS = 8
+"""`+` in one filter, half of them beside a loop: each copies all before it, and a hundred took 0.9 s
+(measured).
+"""
 MOST_PATTERN = 64
 """Characters of a regular expression, which is compiled anew for each message."""
 MOST_SECONDS = 0.1
@@ -76,6 +80,8 @@ def _check_cost(expression: str) -> None:
         raise _invalid(expression, f"it has {loops} loops, and {MOST_LOOPS} is the most")
     if loops and len(expression) > MOST_LOOPED:
         raise _invalid(expression, f"it has a loop and more than {MOST_LOOPED} characters")
+    if expression.count("+") > (MOST_SUMS // 2 if loops else MOST_SUMS):
+        raise _invalid(expression, f"it has more than {MOST_SUMS} `+`, or {MOST_SUMS // 2} beside a loop")
     if _MAP.search(expression):
         raise _invalid(expression, "it has a `map`, which only makes lists")
     asked = len(_MATCHES.findall(expression))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ _DEAD = "bus.dead_letters"
 _TAIL_PAGE = 500
 _REDRIVE_PAGE = 500
 _REPLAY_PAGE = 500
+_MOST_PAGE_BYTES = 3 * 1024 * 1024
+"""Of the messages on a page, which must fit into one frame; one message always does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class History:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._journal = bus.journal
+        self._dead = asyncio.Lock()
+        """Held while dead letters are put back or removed: two callers would both take the same ones."""
 
     async def messages(
         self, tenant: str, wanted: HistoryFilter, size: int, page_token: str
@@ -70,7 +75,7 @@ class History:
         """
         before = _seq(page_token) if page_token else self._bus.broker.stored_seq + 1
         rows = await self._bus.read(self._journal.history, tenant, wanted, before=before, limit=size + 1)
-        page, last = cut_page(rows, size)
+        page, last = cut_page(rows, _fitting(rows, size))
         return page, cursor(last.seq) if last else ""
 
     async def tail(
@@ -114,7 +119,7 @@ class History:
         rows = await self._bus.read(
             self._journal.dead_letters, tenant, recipient, before=before, limit=size + 1
         )
-        page, last = cut_page(rows, size)
+        page, last = cut_page(rows, _fitting(rows, size))
         return page, encode_cursor(_DEAD, last.dead_time, last.id) if last else ""
 
     async def dead_letter(self, tenant: str, dead_letter_id: str) -> DeadRow:
@@ -131,8 +136,9 @@ class History:
     async def purge(self, tenant: str, chosen: Chosen) -> int:
         """Removes dead letters; how many. Raises InvalidArgument NOTHING_TO_PURGE."""
         chosen.check("NOTHING_TO_PURGE")
-        await self._bus.ledger.flushed()
-        return await self._bus.ledger.call(self._journal.purge, tenant, chosen.ids, chosen.recipient)
+        async with self._dead:
+            await self._bus.ledger.flushed()
+            return await self._bus.ledger.call(self._journal.purge, tenant, chosen.ids, chosen.recipient)
 
     async def redrive(self, tenant: str, chosen: Chosen) -> int:
         """Puts dead letters back into their inboxes; how many. What has no inbox any more, or no room in it,
@@ -141,6 +147,10 @@ class History:
         Raises InvalidArgument NOTHING_TO_REDRIVE, ResourceExhausted QUEUE_FULL when none has room.
         """
         chosen.check("NOTHING_TO_REDRIVE")
+        async with self._dead:
+            return await self._redrive(tenant, chosen)
+
+    async def _redrive(self, tenant: str, chosen: Chosen) -> int:
         await self._bus.ledger.flushed()
         if chosen.ids:
             return await self._put_back(
@@ -211,6 +221,18 @@ class History:
             item for item in states if not agent or agent in (item.recipient, item.recipient.split("/")[0])
         ]
         return sorted(wanted, key=lambda item: item.recipient)
+
+
+def _fitting(rows: Sequence[HistoryRow] | Sequence[DeadRow], most: int) -> int:
+    """How many of the first `most` rows fit on a page."""
+    size = 0
+    for count, row in enumerate(rows[:most]):
+        size += len(row.body)
+        if isinstance(row, DeadRow):
+            size += sum(len(detail.encode()) + 256 for *_, detail in row.history)
+        if count and size > _MOST_PAGE_BYTES:
+            return count
+    return most
 
 
 def cursor(seq: int) -> str:

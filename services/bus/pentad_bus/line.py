@@ -152,7 +152,7 @@ class Line:
                 self._awake.set()
                 return
             elif kind in ("subscribe", "unsubscribe"):
-                await self._subscription(kind, checked(frame))
+                await self._subscription(kind, frame)
             else:
                 raise InvalidArgument(
                     "FRAME_UNEXPECTED", f"a {kind or 'frame of an unknown kind'} cannot come now"
@@ -182,16 +182,17 @@ class Line:
         if session.has_something:
             self._awake.set()
 
-    async def _subscription(self, kind: str, frame: bus_pb2.ConnectRequest) -> None:
-        asked = frame.subscribe if kind == "subscribe" else frame.unsubscribe
+    async def _subscription(self, kind: str, frame: Any) -> None:
+        asked = getattr(frame, kind)
         answer = ConnectResponse()
         result = answer.subscribe_result
         result.pattern, result.scope = asked.pattern, asked.scope
         try:
+            wanted = getattr(checked(frame), kind)
             if kind == "subscribe":
-                self._bus.broker.subscribe(self._session, self._caller, wish(frame.subscribe))
+                self._bus.broker.subscribe(self._session, self._caller, wish(wanted))
             else:
-                self._bus.broker.unsubscribe(self._session, wish(frame.unsubscribe))
+                self._bus.broker.unsubscribe(self._session, wish(wanted))
             await self._bus.ledger.flushed()
         except PentadError as error:
             result.error.CopyFrom(_error(error))

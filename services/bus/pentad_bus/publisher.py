@@ -71,7 +71,8 @@ class Publisher:
         mark: bytes,
         settle: Settle | None = None,
     ) -> tuple[str, Entry | None]:
-        """Adds a message to `commit`: its id ("" for a duplicate), and the delivery that it settles.
+        """Adds a message to `commit`: its id ("" for a duplicate, which is not added again), and the delivery
+        that it settles.
 
         Raises InvalidArgument, NotFound RECIPIENT_UNKNOWN, ResourceExhausted QUEUE_FULL, RATE_QUOTA_EXCEEDED,
         STORAGE_QUOTA_EXCEEDED, FailedPrecondition HOP_LIMIT_EXCEEDED, DELIVERY_EXPIRED, and what a handler
@@ -86,7 +87,7 @@ class Publisher:
         if message_id and (message_id in dedup.young or message_id in dedup.old):
             self._counters.duplicates += 1
             commit.behind = True
-            return "", None
+            return "", _still_open(settle)
         if message.type in self._types:
             message, body = self._types.handle(message, self._limits.max_message_bytes)
         settled = settle() if settle else None
@@ -224,6 +225,14 @@ class Publisher:
             self._settlement.bury(entry, OVERFLOW, "the inbox was full")
         else:
             self._settlement.drop(entry)
+
+
+def _still_open(settle: Settle | None) -> Entry | None:
+    """What a message that is stored already settles: a delivery that came again is done with, too."""
+    try:
+        return settle() if settle else None
+    except FailedPrecondition:
+        return None
 
 
 def queue_full(inbox: Inbox) -> ResourceExhausted:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Protocol, TypeVar
 
 LEVELS = 4
@@ -19,6 +21,7 @@ class Ordered(Protocol):
 
 
 T = TypeVar("T", bound=Ordered)
+_seq = attrgetter("seq")
 
 
 class PriorityQueue(Iterator[T]):
@@ -40,20 +43,16 @@ class PriorityQueue(Iterator[T]):
         return self._size
 
     def push(self, item: T) -> None:
-        """Adds an item behind those of its level."""
-        self._levels[item.level].append(item)
+        """Adds an item behind those of its level that came before it: as a rule, all."""
+        level = self._levels[item.level]
+        if level and item.seq < level[-1].seq:
+            level.insert(_place(level, item.seq), item)
+        else:
+            level.append(item)
         self._size += 1
 
-    def put_back(self, item: T) -> None:
-        """Adds an item that was taken before, at its old place."""
-        level = self._levels[item.level]
-        place = 0
-        for other in level:
-            if other.seq > item.seq:
-                break
-            place += 1
-        level.insert(place, item)
-        self._size += 1
+    put_back = push
+    """Adds an item that was taken before, at its old place."""
 
     def __next__(self) -> T:
         """Takes the item that is next; StopIteration if there is none."""
@@ -99,10 +98,26 @@ class PriorityQueue(Iterator[T]):
         return items
 
     def discard(self, item: T) -> bool:
-        """Takes out one item, wherever it is; False if it is not here. Walks the level."""
-        try:
-            self._levels[item.level].remove(item)
-        except ValueError:
-            return False
-        self._size -= 1
-        return True
+        """Takes out one item, wherever it is; False if it is not here."""
+        level = self._levels[item.level]
+        for place in range(_place(level, item.seq), len(level)):
+            if level[place] == item:
+                del level[place]
+                self._size -= 1
+                return True
+            if level[place].seq != item.seq:
+                break
+        return False
+
+
+def _place(level: deque[T], seq: int) -> int:
+    """Where an item with that `seq` is, or belongs, in a level; quicker near the front, where most come back
+    to.
+
+    Thousands come back at once when a consumer is lost or delays end together: a walk for each would hold
+    up everyone.
+    """
+    high = 1
+    while high < len(level) and level[high].seq < seq:
+        high *= 2
+    return bisect_left(level, seq, high // 2, min(high, len(level)), key=_seq)

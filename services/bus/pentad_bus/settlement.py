@@ -16,6 +16,9 @@ from pentad_common.ids import new_id
 NACKED, ACK_WAIT_EXPIRED, CONNECTION_LOST = "NACKED", "ACK_WAIT_EXPIRED", "CONNECTION_LOST"
 MAX_ATTEMPTS, EXPIRED, REJECTED, OVERFLOW = "MAX_ATTEMPTS", "EXPIRED", "REJECTED", "QUEUE_OVERFLOW"
 
+_SOON = 3600.0
+"""Seconds: what is due within them can be given up when it is."""
+
 
 class Settlement:
     """The rules for one entry at a time. Every entry that was admitted ends in `settled`, `bury`
@@ -173,7 +176,13 @@ class Settlement:
             self.bury(entry, EXPIRED)
 
     def expire_older(self, inbox: Inbox, taken_before: float) -> None:
-        """Gives up what waits since before `taken_before`: nothing is kept for ever."""
+        """Gives up what waits since before `taken_before`, and so nothing is kept for ever, nor what came after
+        it.
+        """
+        far = self.clock.wall() + _SOON
+        for entry in [item for item in inbox.delayed if item.due > far and item.created < taken_before]:
+            inbox.delayed.discard(entry)
+            self.bury(entry, EXPIRED)
         while old := [entry for entry in inbox.ready.heads() if entry.created < taken_before]:
             for entry in old:
                 inbox.ready.discard(entry)

@@ -251,6 +251,24 @@ def test_a_late_reply_is_refused_but_a_repeated_one_is_not() -> None:
     assert ids(a.take()) == ["answer"]
 
 
+def test_a_repeated_reply_settles_the_delivery_that_came_again() -> None:
+    """Whoever answers with an id of its own, and answers again, is done with the task."""
+    world = World(ack_wait=30)
+    a, b = world.connect("a"), world.connect("b")
+    world.publish(a, to("b", "task"))
+    [(first, _)] = b.take()
+    world.advance(31)
+    [(second, _)] = b.take()
+    world.publish(b, to("a", "answer"))
+    world.publish(b, to("a", "answer"), settles=second)
+    assert b.rejections == []
+    assert not b.open
+    assert ids(a.take()) == ["answer"]
+    b.ack([second])
+    assert [tag for tag, _ in b.stale] == [second]
+    assert first != second
+
+
 def test_replies_count_hops() -> None:
     """A chain of answers ends at the limit, even if nobody counts but the bus."""
     world = World(max_hops=3)

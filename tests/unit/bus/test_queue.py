@@ -80,3 +80,26 @@ def test_an_item_can_be_taken_out_of_the_middle() -> None:
     assert not queue.discard(Item(1, 1))
     assert [item.seq for item in queue.drain()] == [0, 2]
     assert len(queue) == 0
+
+
+class CountedSeq(int):
+    """A seq that counts how often it is compared."""
+
+    compared = 0
+
+    def __lt__(self, other: int) -> bool:
+        CountedSeq.compared += 1
+        return int(self) < other
+
+
+def test_thousands_that_come_back_hold_nobody_up() -> None:
+    """A lost consumer gives back all it had, in front of all that waits: no walk for each of them."""
+    queue: PriorityQueue[Item] = PriorityQueue()
+    for seq in range(20_000):
+        queue.push(Item(1, CountedSeq(seq)))
+    taken = [next(queue) for _ in range(10_000)]
+    CountedSeq.compared = 0
+    for item in taken:
+        queue.put_back(item)
+    assert CountedSeq.compared < 10_000 * 50
+    assert [item.seq for item in queue.drain()] == list(range(20_000))

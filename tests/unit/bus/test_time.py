@@ -37,6 +37,20 @@ def test_what_nobody_takes_ends_with_the_history() -> None:
     assert ids(b.take()) == ["m3"]
 
 
+def test_a_delay_keeps_nothing_for_longer_than_messages_are_kept() -> None:
+    """A message that is due in a century is given up: else all that came after it stayed, too."""
+    world = World()
+    a = world.connect("a")
+    world.publish(a, to("a", "far", delay=3e9), to("a", "near", delay=200))
+    world.advance(100)
+    before = world.broker.oldest_waiting()
+    world.broker.expire_older(world.clock.now - 50)
+    assert world.dead() == [("a", "EXPIRED")]
+    assert world.broker.oldest_waiting() > before
+    world.advance(100)
+    assert ids(a.take()) == ["near"]
+
+
 def test_an_instances_inbox_waits_for_it_and_then_goes() -> None:
     """Within the linger time an instance finds what was sent to it; after that it is in the dead letters."""
     world = World(instance_linger=300)
