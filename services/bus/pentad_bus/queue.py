@@ -47,13 +47,16 @@ class PriorityQueue(Iterator[T]):
     def put_back(self, item: T) -> None:
         """Adds an item that was taken before, at its old place."""
         level = self._levels[item.level]
+        self._size += 1
+        if not level or level[-1].seq < item.seq:
+            level.append(item)
+            return
         place = 0
         for other in level:
             if other.seq > item.seq:
                 break
             place += 1
         level.insert(place, item)
-        self._size += 1
 
     def __next__(self) -> T:
         """Takes the item that is next; StopIteration if there is none."""
@@ -89,6 +92,10 @@ class PriorityQueue(Iterator[T]):
     def heads(self) -> Iterator[T]:
         """The first item of each level that has one."""
         return (level[0] for level in self._levels if level)
+
+    def peek(self) -> list[T]:
+        """All that is here, and stays."""
+        return [item for level in self._levels for item in level]
 
     def drain(self) -> list[T]:
         """Takes all, the highest level first."""
