@@ -20,6 +20,7 @@ from pentad_bus.counters import Counters
 from pentad_bus.redis.archive import Archive
 from pentad_bus.redis.chunks import bodies
 from pentad_bus.redis.script import OUTAGES, TENANTS, Client, tenant_prefix
+from pentad_bus.redis.tasks import stop
 from pentad_bus.store.journal import Changes, DeadRow
 from pentad_common.errors import PentadError, StartupError
 from pentad_common.telemetry import get_logger
@@ -61,9 +62,7 @@ class Archiver:
 
     async def close(self) -> None:
         """Writes what can be written, and gives the archive up."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await stop([self._task])
         await self.call(_nothing)  # what the thread was doing is done
         if self.leading:
             with suppress(PentadError, *OUTAGES, DBAPIError, TimeoutError):

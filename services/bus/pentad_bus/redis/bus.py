@@ -32,6 +32,7 @@ from pentad_bus.redis.script import (
     tenant_prefix,
     unavailable,
 )
+from pentad_bus.redis.tasks import stop
 from pentad_bus.redis.wakeups import Wakeups
 from pentad_bus.retention import Retention, Sweeper
 from pentad_common.errors import PentadError, StartupError, Unavailable
@@ -147,9 +148,7 @@ class RedisBus:
 
     async def close(self) -> None:
         """Says what is left, gives back what is held, and leaves."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await stop(self._tasks)
         for timer in self._timers.values():
             timer.cancel()
         await asyncio.gather(*(link.close() for link in self.broker.directory.links.values()))

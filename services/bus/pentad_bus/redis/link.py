@@ -32,6 +32,7 @@ from pentad_bus.redis.script import (
     unavailable,
 )
 from pentad_bus.redis.settled import Blobs, Names, Settled
+from pentad_bus.redis.tasks import stop
 from pentad_bus.tenant import Tenant
 from pentad_common.errors import PentadError, Unavailable
 from pentad_common.telemetry import get_logger
@@ -133,9 +134,7 @@ class Link:
                     await call(self._client, self.tenant_id, "detach", self._header({}))
         except (PentadError, *OUTAGES) as error:
             log.warning("the bus could not leave in order", error=str(error))
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await stop([self._task])
 
     # ---------------------------------------------------------------- what is to be said
 

@@ -12,6 +12,7 @@ from redis.asyncio.cluster import RedisCluster
 
 from pentad_bus.redis.replica import woken
 from pentad_bus.redis.script import OUTAGES, Client, tenant_prefix
+from pentad_bus.redis.tasks import stop
 from pentad_common.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -53,9 +54,7 @@ class Wakeups:
 
     async def close(self) -> None:
         """Listens no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await stop([self._task])
         await self._drop_nodes()
 
     def follow(self, tenant_id: str) -> None:
@@ -124,9 +123,7 @@ class Wakeups:
         nodes, self._nodes = list(self._nodes.values()), {}
         self._heard_on.clear()
         for node in nodes:
-            if node.task is not None:
-                node.task.cancel()
-                await asyncio.gather(node.task, return_exceptions=True)
+            await stop([node.task])
             with suppress(*OUTAGES):
                 await node.pubsub.aclose()  # type: ignore[no-untyped-call]
             if node.owned:

@@ -2,15 +2,15 @@
 
 local ENDED = 'the bus process that had it ended'
 
-local function noted(chunk, found, by)  -- a record with one attempt more
+local function noted(chunk, found)  -- a record with one attempt more
   local history = chunk:sub(found.history, found.body - 1)
-  local attempt = cjson.encode({found.attempts + 1, by, now / 1000, 'CONNECTION_LOST', ENDED})
+  local attempt = cjson.encode({found.attempts + 1, '', now / 1000, 'CONNECTION_LOST', ENDED})
   history = history == '' and '[' .. attempt .. ']' or history:sub(1, -2) .. ',' .. attempt .. ']'
   local head = struct.pack(HEAD, found.size, found.attempts + 1, found.order, found.created, found.expires, #history)
   return head .. history .. chunk:sub(found.body, found.stop - 1)
 end
 
-local function with_attempt(name, entry, n, part, by)  -- the chunk anew, and what of it is done with
+local function with_attempt(name, entry, n, part)  -- the chunk anew, and what of it is done with
   local at, pieces, fresh = 1, {}, {kind = entry.kind, pattern = entry.pattern}
   for i = 1, n do
     local found = record(entry.chunk, at)
@@ -18,7 +18,7 @@ local function with_attempt(name, entry, n, part, by)  -- the chunk anew, and wh
     if is_done(part, i) then
       pieces[i] = entry.chunk:sub(found.at, found.stop - 1)
     else
-      pieces[i] = noted(entry.chunk, found, by)
+      pieces[i] = noted(entry.chunk, found)
       if found.attempts + 1 >= ask.most_attempts then
         give_up(name, {kind = entry.kind, chunk = pieces[i]}, record(pieces[i], 1), 'MAX_ATTEMPTS', ENDED)
         part = mark(part, n, i)
@@ -28,13 +28,13 @@ local function with_attempt(name, entry, n, part, by)  -- the chunk anew, and wh
   return table.concat(pieces), part
 end
 
-local function take_back(name, level, id, by)  -- a chunk that a process has; `by`: it counts as an attempt
+local function take_back(name, level, id, lost)  -- a chunk that a process has; `lost`: it counts as an attempt
   local entry, part = load(name, level, id), call('HGET', parts(name), id)
   if not entry then return end
   local _, n = span(id)
   local t = tally(name)
   t.f = t.f - unsettled(part, n)
-  if by and unsettled(part, n) > 0 then entry.chunk, part = with_attempt(name, entry, n, part, by) end
+  if lost and unsettled(part, n) > 0 then entry.chunk, part = with_attempt(name, entry, n, part) end
   call('XACK', queue(name, level), G, id)
   call('XDEL', queue(name, level), id)
   if unsettled(part, n) == 0 then
@@ -47,12 +47,11 @@ local function take_back(name, level, id, by)  -- a chunk that a process has; `b
 end
 
 local function release(process, kept, lost, touched)
-  local by = lost and process or nil
   for _, text in ipairs(call('SMEMBERS', owned(process))) do
     if not kept[text] then
       local level, id, name = members(text)
       call('SREM', owned(process), text)
-      take_back(name, level, id, by)
+      take_back(name, level, id, lost)
       touched[name] = true
     end
   end
@@ -64,7 +63,7 @@ local function release(process, kept, lost, touched)
       for _, item in ipairs(found) do
         from = '(' .. item[1]
         if not kept[member(level, item[1], name)] then
-          take_back(name, level, item[1], by)
+          take_back(name, level, item[1], lost)
           touched[name] = true
         end
       end
