@@ -95,7 +95,7 @@ async def until(condition: Any) -> None:
 async def test_kill_9_loses_nothing_and_repeats_nothing_settled(
     victim: str, pair: list[BusProcess], redis_process: RedisProcess, tenancy: Tenancy
 ) -> None:
-    """10,000 confirmed, 0 lost, and 0 delivered again of those whose answer was confirmed; every answer comes."""
+    """10,000 confirmed, 0 lost, 0 delivered again of those whose answer was confirmed; every answer comes."""
     doomed, other = [await tenancy.client(address=process.address) for process in pair]
     tally, answers = Tally(), set[int]()
     writer = await other.bus.connect("writer", credit=2000)
@@ -170,7 +170,7 @@ async def test_redis_without_memory_confirms_nothing(
 async def test_redis_with_a_full_disk_confirms_nothing(
     sqlite_url: str, tmp_path: Path, small_disk: Path | None, tenancy: Tenancy
 ) -> None:
-    """It refuses to write (MISCONF): no publish is confirmed, health says NOT_SERVING; with room it goes on."""
+    """It refuses to write: no publish is confirmed, health says NOT_SERVING; with room all goes on."""
     server = RedisProcess((small_disk or tmp_path) / "redis", "--appendfsync", "everysec")
     server.start()
     bus = BusProcess(sqlite_url, tmp_path / "bus.log", bus_backend="redis", redis_url=server.url)

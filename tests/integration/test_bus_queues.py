@@ -42,7 +42,7 @@ async def opened(tenancy: Tenancy, *agents: str, queue: QueuePolicy | None = Non
 async def letters(person: Pentad, count: int) -> list[pb.DeadLetter]:
     """The dead letters, once there are so many."""
     async with asyncio.timeout(SECONDS):
-        while len(found := (await person.bus.list_dead_letters()).dead_letters) < count:
+        while len(found := (await person.bus.list_dead_letters()).dead_letters) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     return list(found)
 
@@ -52,7 +52,7 @@ async def stats_of(person: Pentad, name: str = "reader") -> pb.QueueStats:
 
 
 async def test_a_delayed_message_comes_when_it_is_due(open_bus: OpenBus, tenancy: Tenancy) -> None:
-    """Not before, and not after those that were sent later with less delay; until then it counts as delayed."""
+    """Not before, and behind those that were sent later with less delay; until then it counts as delayed."""
     await open_bus()
     person = await opened(tenancy, "reader")
     began = time.monotonic()
@@ -98,7 +98,9 @@ async def test_no_priority_starves(open_bus: OpenBus, tenancy: Tenancy) -> None:
     client = await tenancy.client()
     reader, writer = await client.bus.connect("reader", credit=0), await client.bus.connect("writer")
     for priority in PRIORITIES:
-        await asyncio.gather(*(writer.publish(note(f"{priority} {n}", priority=priority)) for n in range(400)))
+        await asyncio.gather(
+            *(writer.publish(note(f"{priority} {n}", priority=priority)) for n in range(400))
+        )
     reader.set_credit(64)
     seen: list[tuple[str, int]] = []
     async with asyncio.timeout(SECONDS):

@@ -51,9 +51,7 @@ def log_length(url: str, tenancy: Tenancy) -> int:
         return int(client.xlen(f"pentad:bus:{{{tenancy.tenant_id}}}:log"))
 
 
-async def test_history_dead_letters_and_replay(
-    database_url: str, redis_url: str, tenancy: Tenancy
-) -> None:
+async def test_history_dead_letters_and_replay(database_url: str, redis_url: str, tenancy: Tenancy) -> None:
     """In order, filtered, with dead letters that are redriven and purged, on SQLite and on PostgreSQL."""
     async with serving(database_url, bus_backend="redis", redis_url=redis_url) as (address, _):
         tenancy.address = address
@@ -66,7 +64,7 @@ async def test_history_dead_letters_and_replay(
         assert len(odd.messages) == 10
         for _ in range(3):
             await (await anext(worker)).nack(reason="no", terminal=True)
-        while len(found := (await person.bus.list_dead_letters()).dead_letters) < 3:
+        while len(found := (await person.bus.list_dead_letters()).dead_letters) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         assert (found[0].detail, found[0].history[0].outcome) == ("no", "REJECTED")
         assert await person.bus.redrive([found[0].dead_letter_id]) == 1

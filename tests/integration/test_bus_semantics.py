@@ -43,8 +43,8 @@ def texts(deliveries: list[Delivery]) -> list[str]:
 async def test_a_dead_letter_says_what_became_of_each_attempt(
     bus_process: BusProcess, tenancy: Tenancy
 ) -> None:
-    """Who had it and what was said, also of attempts before a restart; it can be purged, once. On Redis, the end
-    of a bus process that had it is an attempt too.
+    """Who had it and what was said, also of attempts before a restart; it can be purged, once. On Redis, the
+    end of a bus process that had it is an attempt too.
     """
     client, person = await tenancy.client(), await opened(tenancy, "reader")
     first = await client.bus.connect("reader", "first")

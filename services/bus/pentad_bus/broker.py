@@ -28,7 +28,7 @@ from pentad_bus.settlement import Settlement
 from pentad_bus.store.journal import DeadRow, HistoryRow, Recovered, WaitingRow
 from pentad_bus.tenant import Tenant
 from pentad_bus.topics import check_pattern
-from pentad_common.errors import Aborted, FailedPrecondition, InvalidArgument, PentadError, Unavailable
+from pentad_common.errors import Aborted, FailedPrecondition, PentadError, Unavailable
 
 REPLAYED = "pentad-replayed"
 """The header of a replayed message: when it was first taken."""

@@ -9,8 +9,8 @@ from pentad_bus.bus import Bus
 from pentad_bus.inbox import Inbox
 from pentad_bus.publisher import queue_full
 from pentad_bus.store.journal import DeadRow, HistoryFilter, HistoryRow
-from pentad_common.cursor import cut_page, decode_cursor, encode_cursor
 from pentad_bus.tenant import Tenant
+from pentad_common.cursor import cut_page, decode_cursor, encode_cursor
 from pentad_common.errors import InvalidArgument, NotFound, OutOfRange, PentadError, ResourceExhausted
 
 MESSAGES = "bus.messages"
@@ -201,7 +201,7 @@ class History:
     async def _replayed(
         self, tenant: Tenant, inbox: Inbox, rows: Sequence[HistoryRow]
     ) -> tuple[int, int, PentadError | None]:
-        """How many of these went into the inbox, the last that was dealt with, and what to say if it is full."""
+        """How many of these went into the inbox, the last that was dealt with, what to say if it is full."""
         taken, last = self._bus.broker.replay(tenant, inbox, rows)
         await self._bus.ledger.flushed()
         return taken, last, full(inbox) if last != rows[-1].seq else None

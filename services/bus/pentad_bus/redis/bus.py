@@ -182,7 +182,7 @@ class RedisBus:
         link = Link(self._client, tenant_id, options)
         link.guarded = self._wakeups.guards
         link.on_history = self._archiver.news
-        link.on_sooner = self._sooner
+        link.on_sooner = partial(self._sooner, link)
         self._wakeups.follow(tenant_id)
         return link
 

@@ -13,8 +13,8 @@ from pentad_bus.entry import Entry
 from pentad_bus.inbox import Inbox
 
 _HEAD = struct.Struct(">IHIddI")
-"""Bytes of the body, attempts, order within its exchange; created, expires (epoch seconds, 0: never); bytes of
-the history. Then the history, as JSON, and the body.
+"""Bytes of the body, attempts, order within its exchange; created, expires (epoch seconds, 0: never); bytes
+of the history. Then the history, as JSON, and the body.
 """
 HEAD_SIZE = _HEAD.size
 
@@ -124,5 +124,3 @@ def bodies(data: bytes) -> Iterator[tuple[int, bytes]]:
         body = at + HEAD_SIZE + told
         yield order, data[body : body + size]
         at = body + size
-
-

@@ -42,7 +42,7 @@ class Draft:
 
     @property
     def recipient(self) -> str:
-        """"" if it goes to a topic, or to all."""
+        """ "" if it goes to a topic, or to all."""
         return self.message.recipient
 
 

@@ -118,7 +118,9 @@ class RedisHistory(History):
         await link.ready.wait()
         found = await self._redis.stats(tenant, agent)
         states = [_state(row, link.replica.consumers(row[0]), dead.pop(row[0], 0)) for row in found]
-        states += [QueueState(name, 0, 0, 0, 0, 0.0, 0, count, 0, 0, 0, False) for name, count in dead.items()]
+        states += [
+            QueueState(name, 0, 0, 0, 0, 0.0, 0, count, 0, 0, 0, False) for name, count in dead.items()
+        ]
         wanted = [
             item for item in states if not agent or agent in (item.recipient, item.recipient.split("/")[0])
         ]

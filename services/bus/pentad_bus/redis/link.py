@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +13,8 @@ from redis.exceptions import OutOfMemoryError
 from pentad_bus.counters import Counters
 from pentad_bus.limits import Limits
 from pentad_bus.publisher import queue_full
-from pentad_bus.redis.chunks import RemoteEntry
 from pentad_bus.redis.drafts import Draft, Frame
-from pentad_bus.redis.fetching import Fetching
+from pentad_bus.redis.outbox import Outbox
 from pentad_bus.redis.publishing import Publishing
 from pentad_bus.redis.readmission import Old, readmission
 from pentad_bus.redis.replica import Replica
@@ -41,8 +39,6 @@ log = get_logger(__name__)
 
 RETRY = 0.2
 """Seconds until Redis is tried again."""
-_MOST_MESSAGES = 4096
-_MOST_BYTES = 4 * 1024 * 1024
 _MOST_ROUNDS = 50
 """Answers to one exchange that say that it must be put otherwise."""
 
@@ -59,42 +55,28 @@ class LinkOptions:
     """Whether Redis has been up for longer than a lease, so that who is not heard of is not there."""
 
 
-@dataclass(slots=True)
-class _State:
-    attached: bool = False
-    failing: bool = False
-    full: bool = False
-    healthy_since: float = 0.0
-    epoch: int = 1
-    number: int = 0
-
-
-class Link:
+class Link(Outbox):
     """Everything a bus process says and asks about one tenant goes through here, in order."""
 
     def __init__(self, client: Client, tenant_id: str, options: LinkOptions) -> None:
         self.tenant_id = tenant_id
         self.options = options
         self.replica = Replica(tenant_id, self)
-        self.fetching = Fetching(self.tenant, self._unwanted)
+        super().__init__(self.replica.tenant)
         self.on_fenced: Callable[[Link], None] = lambda link: None
         self.on_history: Callable[[str], None] = lambda tenant_id: None
-        self.on_sooner: Callable[[Link, float], None] = lambda link, due: None
-        """Called when something is due (epoch seconds) that was not known to be."""
         self.guarded: Callable[[str], bool] = lambda tenant_id: False
         """Whether the end of this process's connection would be noticed."""
         self.ready = asyncio.Event()
         """Set once the directory is known."""
         self._client = client
-        self._state = _State(healthy_since=-options.lease if options.calm else 0.0)
-        self._settled = Settled()
+        self._epoch = 1
+        self._number = 0
+        self._healthy_since = -options.lease if options.calm else 0.0
         self._untold: tuple[int, Settled, list[tuple[Frame, Draft]]] | None = None
         """What an exchange said whose answer did not come: said again under the same number, without its
         publishes; and those that would settle something.
         """
-        self._frames: deque[Frame] = deque()
-        self._waiters: list[asyncio.Future[None]] = []
-        self._wanted = asyncio.Event()
         self._lock = asyncio.Lock()
         """Held while Redis is asked: answers bring changes of the directory, which must come in order."""
         self._task: asyncio.Task[None] | None = None
@@ -107,19 +89,12 @@ class Link:
     @property
     def process(self) -> str:
         """Who this process is to the tenant: another one after every time it was taken for dead."""
-        return f"{self.options.process}-{self._state.epoch}"
-
-    @property
-    def full(self) -> bool:
-        """Whether Redis had no memory left for a publish."""
-        return self._state.full
+        return f"{self.options.process}-{self._epoch}"
 
     @property
     def busy(self) -> bool:
         """Whether something was said that is not stored yet, or cannot be at the moment."""
-        return bool(
-            self._settled or self._frames or self._untold or self._state.failing or self._lock.locked()
-        )
+        return super().busy or self._untold is not None or self._lock.locked()
 
     def start(self) -> None:
         """Begins to talk to Redis."""
@@ -130,81 +105,11 @@ class Link:
         try:
             async with asyncio.timeout(5):
                 await self.flushed()
-                if self._state.attached:
+                if self.attached:
                     await call(self._client, self.tenant_id, "detach", self._header({}))
         except (PentadError, *OUTAGES) as error:
             log.warning("the bus could not leave in order", error=str(error))
         await stop([self._task])
-
-    # ---------------------------------------------------------------- what is to be said
-
-    def kick(self) -> None:
-        """There is something to say or to ask."""
-        self._wanted.set()
-
-    def submit(self, frame: Frame) -> None:
-        """Publishes. While Redis is away or full they fail at once."""
-        if self._state.failing:
-            frame.fail(unavailable())
-        elif self._state.full:
-            frame.fail(out_of_memory())
-        else:
-            self._frames.append(frame)
-            self._wanted.set()
-
-    def ack(self, entry: RemoteEntry) -> None:
-        """A delivery is done."""
-        self._settled.settle(entry)
-        self._wanted.set()
-
-    def give_back(self, entry: RemoteEntry, delay: float) -> None:
-        """A delivery is to come again."""
-        due = time.time() + delay if delay > 0 else 0.0
-        self._settled.give_back(entry, due)
-        self.fetching.want([entry.inbox.name])
-        if due:
-            self.on_sooner(self, due)
-        self._wanted.set()
-
-    def bury(self, entry: RemoteEntry, reason: str, detail: str) -> None:
-        """A delivery goes to the dead letters."""
-        self._settled.bury(entry, reason, detail, time.time())
-        self._wanted.set()
-
-    def drop(self, entry: RemoteEntry) -> None:
-        """A delivery is of no use to anyone."""
-        self._settled.drop(entry)
-        self._wanted.set()
-
-    def _unwanted(self, entry: RemoteEntry) -> None:
-        if entry.once:
-            self.drop(entry)
-        else:
-            self.give_back(entry, 0.0)
-
-    def change(self, *change: Any) -> None:
-        """Something in the directory; `lua/directory.lua` has the kinds."""
-        self._settled.directory.append(list(change))
-        self._wanted.set()
-
-    def hungry(self) -> None:
-        """There is room for more."""
-        if self.fetching:
-            self._wanted.set()
-
-    def look(self, names: list[str]) -> None:
-        """There may be something in these inboxes."""
-        self.fetching.want(names)
-        self._wanted.set()
-
-    async def flushed(self) -> None:
-        """Waits until all that was said so far is stored. Raises Unavailable."""
-        if not self.busy and self._state.attached:
-            return
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        self._wanted.set()
-        await waiter
 
     # ---------------------------------------------------------------- the loop
 
@@ -228,42 +133,26 @@ class Link:
                 self._wanted.set()
 
     def _fail(self, error: Exception | None) -> None:
-        if not self._state.failing and error is not None:
+        if not self.failing and error is not None:
             log.error("Redis cannot be used", error=str(error) or type(error).__name__)
-        self._state.failing = True
+        self.failing = True
         self._refuse(unavailable())
         self._wake_waiters(unavailable())
 
-    def _refuse(self, error: PentadError) -> None:
-        frames, self._frames = self._frames, deque()
-        for frame in frames:
-            frame.fail(error)
-
-    def _wake_waiters(self, error: PentadError | None, until: int | None = None) -> None:
-        waiters, self._waiters = self._waiters[:until], self._waiters[len(self._waiters[:until]) :]
-        for waiter in waiters:
-            if waiter.done():
-                continue
-            if error is None:
-                waiter.set_result(None)
-            else:
-                waiter.set_exception(error)
-
     async def _catch_up(self) -> None:
         """Makes itself known at first, and looks what was lost after an outage."""
-        state = self._state
-        if not state.attached:
+        if not self.attached:
             await self._client.sadd(TENANTS, self.tenant_id)
             answer = await self._call("attach", {"reap": self._calm})
             self.replica.follow(answer)
             self._report_reaped(answer)
-            state.attached = True
+            self.attached = True
             self._recovered()
             self.ready.set()
-        elif state.failing:
+        elif self.failing:
             if self._untold is not None:
                 await self._say_again(*self._untold)
-            if state.attached:
+            if self.attached:
                 answer = await self._call("resync", {"known": self._known()})
                 self._recovered()
                 self.replica.follow(answer)
@@ -271,17 +160,17 @@ class Link:
                 self.fetching.want_all()
 
     def _recovered(self) -> None:
-        if self._state.failing:
+        if self.failing:
             log.info("Redis can be used again")
-            self._state.healthy_since = time.monotonic()
+            self._healthy_since = time.monotonic()
         elif not self.options.calm:
-            self._state.healthy_since = time.monotonic()
-        self._state.failing = False
+            self._healthy_since = time.monotonic()
+        self.failing = False
 
     @property
     def _calm(self) -> bool:
         """Whether who is silent has had the time to be heard."""
-        return time.monotonic() - self._state.healthy_since > self.options.lease
+        return time.monotonic() - self._healthy_since > self.options.lease
 
     def _known(self) -> list[str]:
         entries: list[Any] = []
@@ -315,10 +204,10 @@ class Link:
     def _fenced(self) -> None:
         """Others took this process for dead, and have what it had: nothing it holds counts any more."""
         log.error("this process was taken for dead by others; its connections end", tenant=self.tenant_id)
-        self._state.attached = False
+        self.attached = False
         self._untold = None
         self.on_fenced(self)
-        self._state.epoch += 1
+        self._epoch += 1
         for inbox in self.tenant.inboxes.values():
             inbox.ready.drain()
             inbox.in_flight = 0
@@ -330,15 +219,15 @@ class Link:
     async def _exchange(self) -> bool:
         """One exchange, if there is anything to say or to ask; whether there was."""
         waiting = len(self._waiters)
-        if not self._state.attached:
+        if not self.attached:
             self._wanted.set()
             return False
         frames = [] if self._settled.has_directory else self._next_frames()
         if not frames and not self._settled and not self.fetching.ask(Names()):
             self._wake_waiters(None, waiting)
             return False
-        self._state.number += 1
-        number, said, self._settled = self._state.number, self._settled, Settled()
+        self._number += 1
+        number, said, self._settled = self._number, self._settled, Settled()
         round_ = Publishing(frames, self.tenant, self.options.limits)
         try:
             await self._say_what_fits(number, said, round_)
@@ -360,9 +249,9 @@ class Link:
             await self._say(number, said, round_)
 
     def _no_memory(self) -> None:
-        if not self._state.full:
+        if not self.full:
             log.error("Redis has no memory left: publishes are refused")
-        self._state.full = True
+        self.full = True
         self._refuse(out_of_memory())
 
     def _in_doubt(self, number: int, said: Settled, round_: Publishing) -> None:
@@ -386,16 +275,6 @@ class Link:
                 draft.settled.chunk.done[draft.settled.index] = ord("1")
             frame.settled(draft, known)
 
-    def _next_frames(self) -> list[Frame]:
-        frames: list[Frame] = []
-        messages = size = 0
-        while self._frames and messages < _MOST_MESSAGES and size < _MOST_BYTES:
-            frame = self._frames.popleft()
-            frames.append(frame)
-            messages += len(frame.drafts)
-            size += sum([len(draft.body) for draft in frame.drafts])
-        return frames
-
     async def _say(self, number: int, said: Settled, round_: Publishing) -> bool:
         """Says it until Redis takes it; True if it had taken it before."""
         for _ in range(_MOST_ROUNDS):
@@ -403,7 +282,7 @@ class Link:
             published = round_.write(said, names, blobs)
             ask = said.write(names, blobs) | published
             round_.overflow(ask, names, blobs, None)
-            pulls = {} if said.has_directory or self._state.failing else self.fetching.ask(names, round_.touched)
+            pulls = {} if said.has_directory or self.failing else self.fetching.ask(names, round_.touched)
             ask |= {"n": number, "names": names.list, "pull": list(pulls.items())} | self._bounds(said)
             self.fetching.asked(names.list, pulls)
             script = SETTLING if round_.empty else TAKING
@@ -450,7 +329,7 @@ class Link:
             size = len(draft.body)
             counters.published_bytes += size
             if draft.due or draft.expires:
-                self.on_sooner(self, min(time for time in (draft.due, draft.expires) if time))
+                self.on_sooner(min(time for time in (draft.due, draft.expires) if time))
         self.on_history(self.tenant_id)
 
     def _report_reaped(self, answer: Answer) -> None:
@@ -462,7 +341,7 @@ class Link:
 
     async def tick(self) -> float | None:
         """Says that this process lives, and does what is due; seconds until something is."""
-        if not self._state.attached or self._state.failing:
+        if not self.attached or self.failing:
             self.kick()
             return None
         async with self._lock:
@@ -482,9 +361,9 @@ class Link:
             await call(self._client, self.tenant_id, "probe", self._header({}), script=TAKING)
         except OutOfMemoryError:
             return
-        if self._state.full:
+        if self.full:
             log.info("Redis has memory again")
-        self._state.full = False
+        self.full = False
 
     async def readmit(
         self, name: str, old: Sequence[Old], *, stop: bool

@@ -220,8 +220,8 @@ class Publishing:
     def report(self, answer: dict[str, Any]) -> list[Draft]:
         """Tells the frames; which were taken."""
         repeated = set(answer.get("doubts") or ())
-        for place, (draft, error) in enumerate(self._doubts):
-            self._verdicts[id(draft)] = None if place in repeated else error
+        for place, (draft, refusal) in enumerate(self._doubts):
+            self._verdicts[id(draft)] = None if place in repeated else refusal
         taken: list[Draft] = []
         verdicts = self._verdicts
         for frame in self.frames:
@@ -264,7 +264,9 @@ def _into(groups: list[_Group], names: Names) -> list[list[int]]:
 
 
 def _fits(row: list[int], draft: Draft) -> bool:
-    """Whether there is room for one more: messages, bytes, the bounds, delayed ones (-1: it does not drop)."""
+    """Whether there is room for one more. A row: messages, bytes, the bounds, delayed ones (-1: it does not
+    drop the oldest).
+    """
     messages, size, most, most_bytes, delayed = row
     if delayed >= 0:
         row[4] += int(draft.due > 0)

@@ -81,7 +81,7 @@ async def call(
     """Runs an operation of the script: its answer, with the chunks in `bytes`. Raises what is in OUTAGES."""
     prefix = tenant_prefix(tenant_id)
     text = json.dumps(ask | {"blobs": len(blobs)}, separators=(",", ":"))
-    arguments = (1, prefix, prefix, operation, text, *blobs, *ids)
+    arguments: tuple[Any, ...] = (1, prefix, prefix, operation, text, *blobs, *ids)
     try:
         found = await client.execute_command("EVALSHA", script.sha, *arguments)
     except NoScriptError:

@@ -42,7 +42,7 @@ class Wakeups:
         self._heard = heard
         self._tenants: dict[bytes, str] = {}
         self._alive: dict[str, bytes] = {}
-        """By tenant, the channel that says nothing: that someone listens to it says that this process lives."""
+        """By tenant, a channel on which nothing is said: that someone listens shows that it lives."""
         self._heard_on: set[bytes] = set()
         self._nodes: dict[str, _Node] = {}
         self._wanted = asyncio.Event()
