@@ -32,8 +32,10 @@ _ENTRIES = 2
 _MESSAGES = 4096
 _REST = 3
 """How many times as long as a transaction took nothing is archived then, while nobody waits for it."""
-_MOST_ENTRIES = 500
-"""So many in a log, and there is no rest."""
+_MOST_BEHIND = 128 * 1024 * 1024
+"""Bytes in a log, about, and there is no rest."""
+_BUSY = 500
+"""Messages that this process took during _POLL: with so many, the log may grow up to that."""
 _POLL = 0.1
 _CANDIDATE = 1.0
 _PAUSE = 0.5
@@ -50,6 +52,8 @@ class Archiver:
         self._last_seq = 0
         self._known: set[tuple[str, int]] = set()
         """What was committed and may still be in a log."""
+        self._entry_size = 0.0
+        """Of what was in the logs lately, on the average."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="archive")
         self._news = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -112,44 +116,62 @@ class Archiver:
 
     async def _catch_up(self) -> None:
         while True:
+            hurried = self._hurry.is_set()
             self._hurry.clear()
-            began = time.perf_counter()
-            found = await self._cycle()
-            if not found:
+            began, published = time.perf_counter(), self._counters.published
+            behind = await self._cycle()
+            if behind is None:
                 return
-            if found < _MOST_ENTRIES:
-                await _wait(self._hurry, _REST * (time.perf_counter() - began))
+            if hurried or behind > _MOST_BEHIND:
+                continue
+            await _wait(self._hurry, _REST * (time.perf_counter() - began))
+            while not self._hurry.is_set() and self._counters.published - published >= _BUSY:
+                published = self._counters.published
+                await _wait(self._hurry, _POLL)
+                if await self._longest() * self._entry_size > _MOST_BEHIND:
+                    break
+
+    async def _longest(self) -> int:
+        return max([int(await self._client.xlen(key)) for key in await self._logs()], default=0)
+
+    async def _logs(self) -> dict[str, str]:
+        """The tenants' logs: keys, and whose they are."""
+        found = sorted(await self._client.smembers(TENANTS))
+        tenants = [tenant if isinstance(tenant, str) else tenant.decode() for tenant in found]
+        return {f"{tenant_prefix(tenant)}log": tenant for tenant in tenants}
 
     async def _resign(self) -> None:
         self.leading = False
         await self.call(self._archive.give_up)
         await asyncio.sleep(2 * _PAUSE)
 
-    async def _cycle(self) -> int:
-        """One transaction; how long the longest log was."""
+    async def _cycle(self) -> float | None:
+        """One transaction; the bytes in the longest log, about, or None if there was nothing."""
         changes = Changes()
         repeated: set[tuple[str, int]] = set()
         done: dict[str, bytes] = {}
         longest = 0
-        for tenant in sorted(await self._client.smembers(TENANTS)):
-            tenant_id = tenant if isinstance(tenant, str) else tenant.decode()
-            key = f"{tenant_prefix(tenant_id)}log"
+        size = count = 0
+        for key, tenant_id in (await self._logs()).items():
             entries: Any = await self._client.xrange(key, count=_ENTRIES)
             for entry_id, entry in entries:
                 self._read(changes, repeated, tenant_id, entry)
                 done[key] = entry_id
+                size += sum(map(len, entry.values()))
+                count += 1
             if len(entries) == _ENTRIES:
                 longest = max(longest, int(await self._client.xlen(key)))
             if len(changes.messages) >= _MESSAGES:
                 break
         if not done:
-            return 0
+            return None
+        self._entry_size = 0.8 * self._entry_size + 0.2 * size / count
         await self.call(self._archive.store, changes)
         self._note(changes, repeated)
         for key, last in done.items():
             milliseconds, _, number = last.decode().partition("-")
             await self._client.xtrim(key, minid=f"{milliseconds}-{int(number) + 1}", approximate=False)
-        return max(1, longest)
+        return longest * self._entry_size
 
     def _note(self, changes: Changes, repeated: set[tuple[str, int]]) -> None:
         if changes.messages:

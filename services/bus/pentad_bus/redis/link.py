@@ -286,8 +286,7 @@ class Link(Outbox):
             ask |= {"n": number, "names": names.list, "pull": list(pulls.items())} | self._bounds(said)
             self.fetching.asked(names.list, pulls)
             script = SETTLING if round_.empty else TAKING
-            ids = [*round_.ids, *round_.doubts]
-            answer = await self._call("exchange", ask, blobs=blobs.list, ids=ids, script=script)
+            answer = await self._call("exchange", ask, blobs=blobs.list, script=script)
             if answer["st"] == "fenced":
                 for frame in round_.frames:
                     frame.fail(unavailable())

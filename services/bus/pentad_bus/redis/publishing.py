@@ -61,18 +61,16 @@ class Publishing:
         self._cut: dict[int, list[Target]] = {}
         """Copies for which there is no room."""
         self._settling: set[int] = set()
-        self.ids: list[str] = []
-        self.doubts: list[str] = []
+        self._settlers = [
+            (frame, draft) for frame in frames for draft in frame.drafts if draft.settled is not None
+        ]
+        self.touched: set[str] = set()
+        """The inboxes that get something."""
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to take."""
         return not self._routed
-
-    @property
-    def touched(self) -> set[str]:
-        """The inboxes that get something."""
-        return {inbox.name for _, targets in self._routed for inbox, _, _ in targets}
 
     # ------------------------------------------------------------------------------------------ what is said
 
@@ -83,20 +81,19 @@ class Publishing:
         groups, single = self._groups()
         rows = [group.row(names, blobs) for group in [*groups, *single]]
         into = _into([*groups, *single], names)
-        self.ids = [draft.id for draft, _ in self._routed]
-        self.doubts = [draft.id for draft, _ in self._doubts]
+        self.touched = {names.list[row[0] - 1] for row in into}
         return {
             "pub": rows,
             "into": into,
             "bytes": sum(row[2] for row in into),
-            "ids": len(self.ids),
-            "doubts": len(self.doubts),
+            "ids": [draft.id for draft, _ in self._routed],
+            "doubts": [draft.id for draft, _ in self._doubts],
             "check": bool(self._doubts),
         }
 
     def overflow(self, ask: dict[str, Any], names: Names, blobs: Blobs, counters: Counters | None) -> None:
         """Adds to a request what becomes of copies without room; counts them if there are `counters`."""
-        for draft, _ in self._routed:
+        for draft, _ in self._routed if self._cut else ():
             for inbox, _, lasting in self._cut.get(id(draft), NO_TARGETS):
                 if counters is not None and (draft.once or not lasting):
                     counters.dropped += 1
@@ -129,26 +126,26 @@ class Publishing:
                 self._routed.append((draft, targets))
 
     def _settle(self, said: Settled) -> None:
-        wanted = {id(draft): draft for draft, _ in self._routed if draft.settled is not None}
-        for frame in self.frames:
-            for draft in frame.drafts:
-                if draft.settled is None or draft.settled.once:
-                    continue
-                if id(draft) in wanted and id(draft) not in self._settling:
-                    said.settle(draft.settled)
-                    self._settling.add(id(draft))
-                elif id(draft) not in wanted and id(draft) in self._settling:
-                    said.reopen(draft.settled)
-                    self._settling.discard(id(draft))
+        if not self._settlers:
+            return
+        wanted = {id(draft) for draft, _ in self._routed}
+        for _, draft in self._settlers:
+            if draft.settled is None or draft.settled.once:
+                continue
+            if id(draft) in wanted and id(draft) not in self._settling:
+                said.settle(draft.settled)
+                self._settling.add(id(draft))
+            elif id(draft) not in wanted and id(draft) in self._settling:
+                said.reopen(draft.settled)
+                self._settling.discard(id(draft))
 
     def withdraw(self, said: Settled) -> list[tuple[Frame, Draft]]:
         """Takes back what these messages settle; which they were."""
         found = []
-        for frame in self.frames:
-            for draft in frame.drafts:
-                if id(draft) in self._settling and draft.settled is not None:
-                    said.reopen(draft.settled)
-                    found.append((frame, draft))
+        for frame, draft in self._settlers:
+            if id(draft) in self._settling and draft.settled is not None:
+                said.reopen(draft.settled)
+                found.append((frame, draft))
         self._settling.clear()
         return found
 

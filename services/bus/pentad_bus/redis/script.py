@@ -75,13 +75,12 @@ async def call(
     operation: str,
     ask: dict[str, Any],
     blobs: Sequence[bytes] = (),
-    ids: Sequence[str] = (),
     script: Script = SETTLING,
 ) -> Answer:
     """Runs an operation of the script: its answer, with the chunks in `bytes`. Raises what is in OUTAGES."""
     prefix = tenant_prefix(tenant_id)
-    text = json.dumps(ask | {"blobs": len(blobs)}, separators=(",", ":"))
-    arguments: tuple[Any, ...] = (1, prefix, prefix, operation, text, *blobs, *ids)
+    text = json.dumps(ask, separators=(",", ":"))
+    arguments: tuple[Any, ...] = (1, prefix, prefix, operation, text, *blobs)
     try:
         found = await client.execute_command("EVALSHA", script.sha, *arguments)
     except NoScriptError:

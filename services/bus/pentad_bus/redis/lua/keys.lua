@@ -1,7 +1,7 @@
 -- The state of one tenant, in one hash slot, and all that changes it. One call is one atomic step.
 --
 -- KEYS[1]  any key of the tenant: it says which slot.
--- ARGV     prefix of the tenant's keys, operation, JSON, then as many bytes as the JSON's `blobs` says, then ids.
+-- ARGV     prefix of the tenant's keys, operation, JSON, then bytes that the JSON names by their places.
 -- Answers  JSON, then bytes. docs/adr/0012 explains the keys. The files of this folder are one script.
 
 local P, op, ask = ARGV[1], ARGV[2], cjson.decode(ARGV[3])

@@ -2,7 +2,6 @@
 
 function operations.exchange(answer)  -- all that a bus process has to say and ask, at once
   if is_fenced(answer) then return end
-  local count = ask.ids
   if (#ask.pub > 0 or ask.check) and ask.v ~= version() then
     answer.st = 'stale'
     return news(answer, ask.v)
@@ -12,13 +11,10 @@ function operations.exchange(answer)  -- all that a bus process has to say and a
     answer.st = 'done'
     return news(answer, ask.v)
   end
-  if ask.doubts > 0 then
-    local first = 4 + ask.blobs + count
-    answer.doubts = known_ids(first, first + ask.doubts - 1)
-  end
+  if #ask.doubts > 0 then answer.doubts = known_ids(ask.doubts) end
   if #ask.pub > 0 then
     turn_window()
-    if conflict(answer, count) then
+    if conflict(answer) then
       answer.st = 'conflict'
       return news(answer, ask.v)
     end
@@ -30,7 +26,7 @@ function operations.exchange(answer)  -- all that a bus process has to say and a
   if ask.reap then reap_dead(answer, touched) end
   for _, item in ipairs(ask.dir) do directory[item[1]](item[2], item[3], item[4], item[5]) end
   if #ask.dir > 0 then call('SPUBLISH', P .. 'wake', cjson.encode({ask.p, {}})) end
-  if #ask.pub > 0 then publish(count, touched) end
+  if #ask.pub > 0 then publish(touched) end
   for _, item in ipairs(ask.pull) do pull(out, item[1], item[2]) end
   answer.got, answer.more, answer.bytes = out.got, out.more, out.bytes
   for _, item in ipairs(ask.pull) do touched[ask.names[item[1]]] = nil end  -- taken by the one who brought them

@@ -10,13 +10,13 @@ local function turn_window()
   end
 end
 
-local function known_ids(first, last)  -- places, from 0, of those ids among the arguments that were taken before
+local function known_ids(ids)  -- places, from 0, of those that were taken before
   local known, old = {}, call('EXISTS', P .. 'ids:old') == 1
-  for start = first, last, 1000 do
-    local stop = math.min(start + 999, last)
+  for start = 1, #ids, 1000 do
+    local stop = math.min(start + 999, #ids)
     for _, key in ipairs(old and {P .. 'ids', P .. 'ids:old'} or {P .. 'ids'}) do
-      for i, there in ipairs(call('SMISMEMBER', key, unpack(ARGV, start, stop))) do
-        if there == 1 then known[#known + 1] = start - first + i - 1 end
+      for i, there in ipairs(call('SMISMEMBER', key, unpack(ids, start, stop))) do
+        if there == 1 then known[#known + 1] = start + i - 2 end
       end
     end
   end
@@ -44,10 +44,9 @@ local function tokens()
   return math.min(burst, tonumber(found[1] or burst) + (now - tonumber(found[2] or now)) / 1000 * ask.rate)
 end
 
-local function conflict(answer, count)  -- whether some of what is to be published cannot be; then nothing is done
-  local first = 4 + ask.blobs
-  local known, full = known_ids(first, first + count - 1), full_inboxes()
-  local found = false
+local function conflict(answer)  -- whether some of what is to be published cannot be; then nothing is done
+  local known, full = known_ids(ask.ids), full_inboxes()
+  local found, count = false, #ask.ids
   if #known > 0 then answer.known, found = known, true end
   if #full > 0 then answer.full, found = full, true end
   if ask.quota > 0 and ask.bytes > 0 then
@@ -96,7 +95,7 @@ local function enter(group, seq, touched)  -- bytes, how many, their size, level
   end
 end
 
-local function publish(count, touched)
+local function publish(touched)
   local total, log = 0, {}
   for _, group in ipairs(ask.pub) do total = total + group[2] end
   local seq = call('INCRBY', P .. 'seq', total) - total + 1
@@ -110,10 +109,8 @@ local function publish(count, touched)
   end
   in_pieces(log, 4000, later)
   local ids = P .. 'ids'
-  for first = 4 + ask.blobs, 3 + ask.blobs + count, 1000 do
-    call('SADD', ids, unpack(ARGV, first, math.min(first + 999, 3 + ask.blobs + count)))
-  end
-  if count > 0 then call('PEXPIRE', ids, ask.window * 2) end
+  in_pieces(ask.ids, 1000, function(...) call('SADD', ids, ...) end)
+  if #ask.ids > 0 then call('PEXPIRE', ids, ask.window * 2) end
 end
 
 local operations = {}
