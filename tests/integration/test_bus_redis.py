@@ -153,6 +153,48 @@ async def test_an_instance_moves_to_another_process(
     assert not await mine.ack()
 
 
+async def test_an_agent_that_moves_goes_on_where_its_acks_ended(
+    sqlite_url: str, redis_url: str, tmp_path: Path, tenancy: Tenancy
+) -> None:
+    """From a bus that drains, and from one that was killed, to the other: in order, nothing acked once more."""
+    options = {"bus_backend": "redis", "redis_url": redis_url, "bus_lease_seconds": "3"}
+    pair = [BusProcess(sqlite_url, tmp_path / f"bus{n}.log", **options) for n in range(2)]
+    try:
+        for process in pair:
+            process.start()
+        here, there = [await tenancy.client(address=process.address) for process in pair]
+        writer = await there.bus.connect("writer")
+        worker = await here.bus.connect("worker", credit=20)
+        await publish_all(writer, range(300), set())
+        seen = [number_of(delivery.message) for delivery in await taken_and_acked(worker, 100)]
+        await take(worker, 10)
+        await asyncio.sleep(0.2)  # an ack is stored within 10 ms
+        assert await asyncio.to_thread(pair[0].stop) == 0
+        moved = await there.bus.connect("worker", credit=20)
+        seen += [number_of(delivery.message) for delivery in await taken_and_acked(moved, 100)]
+        await take(moved, 10)
+        await asyncio.sleep(0.2)
+        await asyncio.to_thread(pair[0].start)
+        await asyncio.to_thread(pair[1].kill)
+        again = await (await tenancy.client(address=pair[0].address)).bus.connect("worker", credit=20)
+        seen += [number_of(delivery.message) for delivery in await taken_and_acked(again, 100)]
+        assert seen == list(range(300))
+        await tenancy.close()
+    finally:
+        for process in pair:
+            process.kill()
+
+
+async def taken_and_acked(connection: Connection, count: int) -> list[Delivery]:
+    found = []
+    async with asyncio.timeout(SECONDS):
+        while len(found) < count:
+            delivery = await anext(connection)
+            await delivery.ack()
+            found.append(delivery)
+    return found
+
+
 async def test_kill_9_of_one_of_two_bus_processes_loses_nothing(
     sqlite_url: str, redis_url: str, tmp_path: Path, tenancy: Tenancy
 ) -> None:
