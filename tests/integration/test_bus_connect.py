@@ -206,18 +206,23 @@ async def test_a_late_reply_is_refused(open_bus: OpenBus, tenancy: Tenancy) -> N
 
 async def test_credit_bounds_what_is_open(open_bus: OpenBus, tenancy: Tenancy) -> None:
     """No more than the credit is delivered before something is settled; 0 pauses."""
-    bus = await open_bus()
+    await open_bus()
     client = await tenancy.client()
+    person = await tenancy.client("client")
     reader, writer = await client.bus.connect("reader", credit=2), await client.bus.connect("writer")
     await asyncio.gather(*(writer.publish(note(str(n))) for n in range(5)))
     first = await take(reader, 2)
-    [shared] = [inbox for inbox in bus.broker.directory.inboxes() if inbox.name == "reader"]
-    assert (shared.in_flight, len(shared.ready)) == (2, 3)
+
+    async def held() -> tuple[int, int]:
+        shared = (await person.bus.queue_stats("reader"))[0]
+        return shared.in_flight, shared.queued
+
+    assert await held() == (2, 3)
     reader.set_credit(0)
     for delivery in first:
         await delivery.ack()
-    await until(lambda: shared.in_flight == 0)
-    assert len(shared.ready) == 3
+    await reader.drain()
+    assert await held() == (0, 3)
     reader.set_credit(10)
     assert texts(await take(reader, 3)) == ["2", "3", "4"]
 

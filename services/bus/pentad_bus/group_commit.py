@@ -95,7 +95,7 @@ class GroupCommit:
     async def flushed(self) -> None:
         """Waits until all that was handed in so far is stored. Raises PentadError if it cannot be."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.submit(Commit(done=lambda error: _resolve(done, error)))
+        self.submit(Commit(done=lambda error: resolve(done, error)))
         await done
 
     async def call(self, function: Callable[..., Result], *arguments: object) -> Result:
@@ -253,7 +253,8 @@ def _unavailable() -> Unavailable:
     )
 
 
-def _resolve(done: asyncio.Future[None], error: PentadError | None) -> None:
+def resolve(done: asyncio.Future[None], error: PentadError | None) -> None:
+    """Ends a wait, with the error if there is one."""
     if done.done():
         return
     if error is None:

@@ -15,6 +15,7 @@ from pentad_bus.broker import Caller, Wish
 from pentad_bus.bus import Bus
 from pentad_bus.limits import MOST_BATCH_MESSAGES
 from pentad_bus.policy import Overflow, Policy
+from pentad_bus.redis.bus import RedisBus
 from pentad_bus.session import Nack, Session
 from pentad_client.frames import ConnectResponse, Error
 from pentad_client.signal import Signal
@@ -48,7 +49,7 @@ Identify = Callable[[str], Caller]
 class Line:
     """Serves one stream from its Hello to its end."""
 
-    def __init__(self, bus: Bus, write: Write) -> None:
+    def __init__(self, bus: Bus | RedisBus, write: Write) -> None:
         self._bus = bus
         self._write = write
         self._awake = Signal()

@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from pentad_bus.bus import Bus
+from pentad_bus.redis.bus import RedisBus
 
 _COUNTERS = {
     "published": "Messages taken",
@@ -31,7 +32,7 @@ _COUNTERS = {
 class BusCollector(Collector):
     """Labels say nothing of tenants, agents or topics: those are without bound."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus | RedisBus) -> None:
         self._bus = bus
 
     def register(self, registry: CollectorRegistry = REGISTRY) -> None:
