@@ -38,6 +38,7 @@ EXAMPLES = """examples:
   python -m benchmarks.bus --systems pentad,nats-jetstream --scenarios durable-1-1 --runs 5
   python -m benchmarks.bus --systems pentad --scenarios durable-1-1 --runs 1 --profile /tmp/stacks
   python -m benchmarks.bus --scale                         1 to 1,000 agents, and a million queued messages
+  python -m benchmarks.bus --scenarios queued-1m --systems pentad --runs 1
 """
 
 
@@ -51,7 +52,7 @@ def main() -> None:
     if load > BUSY:
         _progress(f"the machine is busy (load {load}): figures will be low, and far apart")
     if options.scale:
-        samples, failures = scale.scale(systems, options.runs, options.quick, _progress)
+        samples, failures = scale.scale(systems, options.scale, options.runs, options.quick, _progress)
     else:
         samples, failures = _measure_all(
             systems, options.scenarios, options.runs, options.quick, options.profile
@@ -74,7 +75,8 @@ def _options() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--systems", type=_named(SYSTEMS), default=list(SYSTEMS), metavar="A,B")
-    parser.add_argument("--scenarios", type=_named(SCENARIOS), default=list(SCENARIOS), metavar="A,B")
+    known = dict.fromkeys([*SCENARIOS, *scale.STEPS])
+    parser.add_argument("--scenarios", type=_named(known), default=list(SCENARIOS), metavar="A,B")
     parser.add_argument("--runs", type=_count, default=None, metavar="N", help="of each, interleaved (3)")
     parser.add_argument("--quick", action="store_true", help="short measurements, and one run unless --runs")
     parser.add_argument("--scale", action="store_true", help="how cost grows with agents and queued messages")
@@ -83,6 +85,12 @@ def _options() -> argparse.Namespace:
         "--profile", type=Path, metavar="FOLDER", help="record stacks, which costs some speed"
     )
     options = parser.parse_args()
+    steps = [name for name in options.scenarios if name in scale.STEPS]
+    if steps and len(steps) < len(options.scenarios):
+        parser.error(
+            f"{', '.join(steps)}: how cost grows is measured on its own; leave the other scenarios out"
+        )
+    options.scale = steps or (options.scale and (scale.QUICK if options.quick else scale.FULL))
     options.runs = options.runs or (1 if options.quick else RUNS)
     options.output = options.output or ("bus-scale" if options.scale else "bus")
     return options
@@ -90,8 +98,9 @@ def _options() -> argparse.Namespace:
 
 def _listed() -> str:
     scenarios = "\n".join(f"  {one.name:<22} {one.what}" for one in SCENARIOS.values())
-    scales = "\n".join(f"  {name:<22} {what}" for name, what in scale.SCALES.items())
-    return f"\nsystems:\n  {', '.join(SYSTEMS)}\n\nscenarios:\n{scenarios}\n\nwith --scale:\n{scales}\n"
+    scales = "\n".join(f"  {name:<24} {what}" for name, what in scale.SCALES.items())
+    systems = f"\nsystems:\n  {', '.join(SYSTEMS)}\n"
+    return f"{systems}\nscenarios:\n{scenarios}\n\nhow cost grows (--scale: all):\n{scales}\n"
 
 
 def _named(known: Mapping[str, object]) -> Callable[[str], list[str]]:

@@ -14,19 +14,22 @@ from benchmarks.bus.broker import Broker
 from benchmarks.bus.job import Job
 from benchmarks.bus.measurement import READY_SECONDS, client, measure, running
 from benchmarks.bus.pentad_bus import PentadBus, PentadRedisBus, PentadRedisPair
+from benchmarks.bus.process import MIB
 from benchmarks.bus.scenario import Scenario
 from benchmarks.bus.system import SYSTEMS, System
 
-AGENTS = (1, 10, 100, 1000)
-QUEUED = 1_000_000
-QUICK_AGENTS = (1, 10, 100)
-QUICK_QUEUED = 100_000
+AGENTS = {f"agents-{count}": count for count in (1, 10, 100, 1000)}
+PROCESSES = ("processes-1", "processes-2")
+QUEUED = {"queued-100k": 100_000, "queued-1m": 1_000_000}
+STEPS = (*AGENTS, *PROCESSES, *QUEUED)
+QUICK = ("agents-1", "agents-10", "agents-100", *PROCESSES, "queued-100k")
+FULL = (*AGENTS, *PROCESSES, "queued-1m")
 LONGEST_SECONDS = 600.0
 
 SCALES = {
-    "agents-N": "one sends to N connected agents in turn: throughput; latency at 1,000 msg/s",
-    "processes-N": "ten to ten over N processes of the bus on one Redis",
-    "queued-N": "N messages wait for an agent that is away; kill -9; they are back; the agent takes them",
+    "agents-1 … agents-1000": "one sends to N connected agents in turn: throughput; latency at 1,000 msg/s",
+    "processes-1, processes-2": "ten to ten over N processes of the bus on one Redis",
+    "queued-100k, queued-1m": "N messages wait for an agent that is away; kill -9; the agent takes them",
 }
 
 UNITS = {
@@ -34,6 +37,7 @@ UNITS = {
     "memory_per_queued_message": "bytes",
     "journal_per_queued_message": "bytes",
     "recovery": "s",
+    "recovered_rss": "MiB",
     "drain_msgs_per_second": "msg/s",
 }
 """Of `queued-N`. Memory is the growth of the bus's resident memory while nothing is taken, with what it
@@ -45,13 +49,13 @@ Step = tuple[str, System, Callable[[], dict[str, float]]]
 
 
 def scale(
-    names: Sequence[System], runs: int, quick: bool, progress: Callable[[str], None]
+    names: Sequence[System], steps: Sequence[str], runs: int, quick: bool, progress: Callable[[str], None]
 ) -> tuple[Samples, list[str]]:
-    """The samples of all steps, and what failed."""
+    """The samples of the steps (of STEPS) in the systems that have them, and what failed."""
     samples: Samples = defaultdict(lambda: defaultdict(list))
     failures: list[str] = []
     for number in range(runs):
-        for scenario, system, step in _steps(names, quick):
+        for scenario, system, step in _steps(names, steps, quick):
             title = f"[run {number + 1}/{runs}] {scenario} {system.name}"
             try:
                 found = step()
@@ -65,19 +69,18 @@ def scale(
     return samples, failures
 
 
-def _steps(systems: Sequence[System], quick: bool) -> Iterator[Step]:
+def _steps(systems: Sequence[System], names: Sequence[str], quick: bool) -> Iterator[Step]:
     seconds = 1.0 if quick else 4.0
-    for count in QUICK_AGENTS if quick else AGENTS:
+    pair = replace(SYSTEMS["pentad-redis"], broker=PentadRedisPair)
+    for name in names:
         for system in systems:
-            yield f"agents-{count}", system, partial(_agents, system, count, seconds)
-    if any(system.broker is PentadRedisBus for system in systems):
-        pair = replace(SYSTEMS["pentad-redis"], broker=PentadRedisPair)
-        for count, system in ((1, SYSTEMS["pentad-redis"]), (2, pair)):
-            yield f"processes-{count}", system, partial(measure, system, TEN_TO_TEN, True, seconds)
-    queued = QUICK_QUEUED if quick else QUEUED
-    for system in systems:
-        if system.broker in (PentadBus, PentadRedisBus):
-            yield f"queued-{queued}", system, partial(queue, system, queued)
+            if name in AGENTS:
+                yield name, system, partial(_agents, system, AGENTS[name], seconds)
+            elif name in QUEUED and system.broker in (PentadBus, PentadRedisBus):
+                yield name, system, partial(queue, system, QUEUED[name])
+            elif name in PROCESSES and system.broker is PentadRedisBus:
+                buses = pair if name == "processes-2" else system
+                yield name, buses, partial(measure, buses, TEN_TO_TEN, True, seconds)
 
 
 TEN_TO_TEN = Scenario("processes", "ten to ten", producers=10, consumers=10)
@@ -144,7 +147,7 @@ def _recover(system: System, broker: Broker, job: Job) -> dict[str, float]:
     broker.kill()
     began = time.monotonic()
     broker.start()
-    recovery = time.monotonic() - began
+    recovery, memory = time.monotonic() - began, broker.memory_bytes() / MIB
     with client(system, broker.folder, "consumer") as consumer:
         consumer.tell(replace(job, role="consume").to_json())
         consumer.answer(READY_SECONDS)
@@ -154,6 +157,7 @@ def _recover(system: System, broker: Broker, job: Job) -> dict[str, float]:
         came = consumer.answer(LONGEST_SECONDS)
     return {
         "recovery": recovery,
+        "recovered_rss": memory,
         "drain_msgs_per_second": came["distinct"] / max((came["last"] - began) / 1e9, 1e-9),
         "lost": came["expected"] - came["distinct"],
         "duplicated": came["duplicates"],

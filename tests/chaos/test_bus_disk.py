@@ -17,6 +17,7 @@ import pytest
 from pentad_client.bus import new_message
 from pentad_client.errors import PentadError, Unavailable
 from tests.fixtures.buses import BusProcess, Tenancy
+from tests.fixtures.valkey import RedisProcess
 
 pytestmark = pytest.mark.slow
 
@@ -43,8 +44,8 @@ def _unlimit(pid: int) -> None:
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-def fill(bus: BusProcess, disk: Path | None) -> Callable[[], None]:
-    """No more room for what the bus writes, until what is returned is called."""
+def fill(bus: BusProcess | RedisProcess, disk: Path | None) -> Callable[[], None]:
+    """No more room for what a process writes, until what is returned is called."""
     if disk is None:
         resource.prlimit(bus.pid, resource.RLIMIT_FSIZE, (64 * 1024, resource.RLIM_INFINITY))
         return partial(_unlimit, bus.pid)

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections import Counter
 
+import pytest
 from sqlalchemy import func, select
 
 from pentad.bus.v1 import bus_pb2 as pb
@@ -75,6 +76,7 @@ async def test_kill_9_of_the_bus_loses_nothing(bus_process: BusProcess, tenancy:
     assert set(stored.values()) == {1}
 
 
+@pytest.mark.parametrize("bus_backend", ["memory"], indirect=True)  # the log is the journal's
 async def test_kill_9_while_the_log_is_long(bus_process: BusProcess, tenancy: Tenancy) -> None:
     """What was confirmed and not yet in the tables is delivered once, and stands in the history once."""
     client = await tenancy.client()

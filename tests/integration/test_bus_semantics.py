@@ -43,7 +43,9 @@ def texts(deliveries: list[Delivery]) -> list[str]:
 async def test_a_dead_letter_says_what_became_of_each_attempt(
     bus_process: BusProcess, tenancy: Tenancy
 ) -> None:
-    """Who had it and what was said, also of attempts before a restart; it can be purged, once."""
+    """Who had it and what was said, also of attempts before a restart; it can be purged, once. On Redis, the
+    end of a bus process that had it is an attempt too.
+    """
     client, person = await tenancy.client(), await opened(tenancy, "reader")
     first = await client.bus.connect("reader", "first")
     await person.bus.publish(note("one"))
@@ -58,8 +60,13 @@ async def test_a_dead_letter_says_what_became_of_each_attempt(
         while not (found := (await person.bus.list_dead_letters()).dead_letters):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     letter = await person.bus.get_dead_letter(found[0].dead_letter_id)
-    attempts = [(one.attempt, one.instance, one.outcome, one.detail) for one in letter.history]
-    assert attempts == [(1, "reader/first", "NACKED", "busy"), (2, "reader/first", "REJECTED", "never")]
+    attempts = [
+        (one.instance, one.outcome, one.detail)
+        for one in letter.history
+        if one.detail != "the bus process that had it ended"
+    ]
+    assert attempts == [("reader/first", "NACKED", "busy"), ("reader/first", "REJECTED", "never")]
+    assert [one.attempt for one in letter.history] == list(range(1, letter.attempts + 1))
     assert await person.bus.purge([letter.dead_letter_id]) == 1
     assert await person.bus.purge(all=True) == 0
     with pytest.raises(NotFound) as caught:

@@ -17,7 +17,7 @@ from pentad_client.errors import Code, DeadlineExceeded, PentadError, Unavailabl
 from pentad_client.handlers import H, Handlers
 from pentad_client.link import Link
 from pentad_client.message import complete, new_message_id
-from pentad_client.publication import Publication
+from pentad_client.publication import Publication, Publications
 from pentad_client.replies import Replies
 from pentad_client.subscription import SCOPES, Scope, Subscription
 
@@ -78,6 +78,8 @@ class Connection:
         self._deliveries: deque[Delivery] = deque()
         self._news = asyncio.Event()
         self._credit: pb.Credit | None = None
+        self.many_acks = _many_acks(hello.credit)
+        """So many are sent at once; fewer wait a little for others."""
         self._moved = asyncio.Event()
         self._answers: dict[tuple[str, int], list[asyncio.Future[bool]]] = {}
         self._replies = Replies()
@@ -215,7 +217,7 @@ class Connection:
         link.ended = True
         link.cancel()
         self._link = None
-        again = [publication for publication in link.unconfirmed if not publication.future.done()]
+        again = [publication for publication in link.unconfirmed if not publication.done]
         self.waiting.extendleft(reversed(again))
         link.unconfirmed.clear()
         link.open.clear()
@@ -257,15 +259,18 @@ class Connection:
         Costs no task; the caller bounds how much is under way. The message must not be changed until then.
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self._error is not None or self._closing:
-            future.set_exception(
-                self._error or Unavailable("CONNECTION_CLOSED", "this connection was closed")
-            )
+        if (error := self._cannot_send()) is not None:
+            future.set_exception(error)
             return future
         self.waiting.append(Publication(complete(message), settles, future))
         if self._link is not None:
             self._link.wake()
         return future
+
+    def _cannot_send(self) -> PentadError | None:
+        if self._error is None and not self._closing:
+            return None
+        return self._error or Unavailable("CONNECTION_CLOSED", "this connection was closed")
 
     async def publish(self, message: pb.Message, *, settles: Delivery | None = None) -> None:
         """Publishes, and returns when the bus has stored it. Raises PentadError if it refused.
@@ -276,6 +281,25 @@ class Connection:
         if self._under_way() >= MOST_UNCONFIRMED:
             await self._until(lambda: self._under_way() < MOST_UNCONFIRMED)
         await self.publish_soon(message, settles=settles)
+
+    async def publish_many(self, messages: Iterable[pb.Message]) -> list[tuple[int, PentadError]]:
+        """Publishes messages in order, and returns when each is stored or refused: those that were refused,
+        as (place, why). Cheaper than a `publish` for each, and takes any number.
+
+        Raises PentadError if the connection has ended, or ends for good before the last was handed over; what
+        was handed over before may be stored. Cancelling it takes no message back.
+        """
+        together = Publications()
+        for message in messages:
+            if self._under_way() >= MOST_UNCONFIRMED:
+                await self._until(lambda: self._under_way() < MOST_UNCONFIRMED)
+            if (error := self._cannot_send()) is not None:
+                raise error
+            self.waiting.append(together.add(complete(message)))
+            if self._link is not None:
+                self._link.wake()
+        await together.finished()
+        return together.refused
 
     def _under_way(self) -> int:
         return len(self.waiting) + (len(self._link.unconfirmed) if self._link else 0)
@@ -344,6 +368,7 @@ class Connection:
         """How many deliveries, and bytes of them (0: no bound), may be open at a time."""
         self._hello.credit.CopyFrom(pb.Credit(messages=messages, bytes=size))
         self._credit = pb.Credit(messages=messages, bytes=size)
+        self.many_acks = _many_acks(self._credit)
         if self._link is not None:
             self._link.wake()
 
@@ -438,3 +463,8 @@ class Connection:
         await self._until(lambda: link.ended or (link.settled and not link.open))
         if not link.ended:
             link.send(pb.ConnectRequest(goodbye=pb.Goodbye(reason="drain")))
+
+
+def _many_acks(credit: pb.Credit) -> int:
+    """Where credit is scarce no ack waits: the bus could send nothing meanwhile."""
+    return 1 if credit.bytes else max(1, credit.messages // 4)

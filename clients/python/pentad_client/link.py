@@ -14,6 +14,7 @@ from pentad_client.channel import Stream
 from pentad_client.delivery import Delivery
 from pentad_client.errors import InvalidArgument, PentadError, Unavailable, from_proto
 from pentad_client.frames import ConnectRequest
+from pentad_client.signal import Signal
 
 if TYPE_CHECKING:
     from pentad_client.connection import Connection
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 
 MOST_MESSAGES = 256
 MOST_BYTES = 256 * 1024
+ACK_PATIENCE = 0.005
+"""Seconds that acks wait for company: nobody waits for them, and a frame costs both ends more than a
+message.
+"""
+MOST_UNDER_WAY = 2
+"""Frames of publishes that the bus has not confirmed before what does not fill one waits for more: a bus
+that is behind gets few large ones, and one that is not gets each message at once.
+"""
 NO_DELIVERY = 2**63
 """A tag that is never given: a message that settles it is refused, unless it was stored before."""
 
@@ -37,12 +46,15 @@ class Link:
         self._connection = connection
         self._stream = stream
         self._seq = 0
+        self._under_way: deque[int] = deque()
+        """The last seq of each frame of publishes that is not confirmed."""
         self._largest = 2**63
         self._acks: list[int] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._nacks: list[pb.Nack] = []
         self._progress: list[int] = []
         self._frames: deque[pb.ConnectRequest] = deque()
-        self._awake = asyncio.Event()
+        self._awake = Signal()
 
     # --------------------------------------------------------------------------------------------- deliveries
 
@@ -55,12 +67,22 @@ class Link:
         if not self._close(tag):
             return False
         self._acks.append(tag)
+        if len(self._acks) >= self._connection.many_acks:
+            self.wake()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(ACK_PATIENCE, self._acks_are_late)
         return True
+
+    def _acks_are_late(self) -> None:
+        self._timer = None
+        if self._acks:
+            self.wake()
 
     def nack(self, tag: int, delay: float | None, reason: str, terminal: bool) -> bool:
         """Gives back with the next frame; False if there is nothing to give back any more."""
         if not self._close(tag):
             return False
+        self.wake()
         nack = pb.Nack(tag=tag, reason=reason[:1024], terminal=terminal)
         if delay is not None:
             nack.delay.FromNanoseconds(round(delay * 1e9))
@@ -76,10 +98,7 @@ class Link:
         return True
 
     def _close(self, tag: int) -> bool:
-        if self.ended or self.open.pop(tag, None) is None:
-            return False
-        self.wake()
-        return True
+        return not self.ended and self.open.pop(tag, None) is not None
 
     # --------------------------------------------------------------------------------------------- the stream
 
@@ -144,7 +163,8 @@ class Link:
     def _next_batch(self) -> Any:
         frame = ConnectRequest()
         batch = frame.batch
-        self._fill(batch)
+        if not self._holds_back():
+            self._fill(batch)
         if self._acks:
             batch.acks.extend(self._acks)
             self._acks.clear()
@@ -160,7 +180,18 @@ class Link:
         filled = batch.publishes or batch.acks or batch.nacks or batch.progress or batch.HasField("credit")
         return frame if filled else None
 
+    def _holds_back(self) -> bool:
+        if len(self._under_way) < MOST_UNDER_WAY or self._acks:
+            return False
+        return len(self._connection.waiting) < MOST_MESSAGES
+
     def _fill(self, batch: Any) -> None:
+        before = self._seq
+        self._fill_frame(batch)
+        if self._seq != before:
+            self._under_way.append(self._seq)
+
+    def _fill_frame(self, batch: Any) -> None:
         waiting, add = self._connection.waiting, batch.publishes.add
         size = 0
         for _ in range(min(len(waiting), MOST_MESSAGES)):
@@ -220,6 +251,11 @@ class Link:
             self._confirm(batch.confirmed_up_to)
 
     def _confirm(self, seq: int) -> None:
+        under_way = self._under_way
+        while under_way and under_way[0] <= seq:
+            under_way.popleft()
+        if self._connection.waiting:
+            self.wake()
         unconfirmed = self.unconfirmed
         while unconfirmed and unconfirmed[0].seq <= seq:
             publication = unconfirmed.popleft()

@@ -21,6 +21,11 @@ class Publication:
         self.seq = 0
         self.refused = False
 
+    @property
+    def done(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.future.done()
+
     def confirm(self) -> None:
         """It is stored."""
         if not self.future.done():
@@ -31,3 +36,61 @@ class Publication:
         self.refused = True
         if not self.future.done():
             self.future.set_exception(error)
+
+
+class Publications:
+    """Messages that somebody waits for together, with one future for all."""
+
+    def __init__(self) -> None:
+        self.refused: list[tuple[int, PentadError]] = []
+        """Which ones were, by place, and why."""
+        self._left = self._count = 0
+        self._finished: asyncio.Future[None] | None = None
+
+    def add(self, message: pb.Message) -> Publication:
+        """One more."""
+        self._left += 1
+        self._count += 1
+        return _OneOfMany(message, self, self._count - 1)
+
+    def settle(self, place: int, error: PentadError | None) -> None:
+        """One of them is stored, or was refused."""
+        self._left -= 1
+        if error is not None:
+            self.refused.append((place, error))
+        if not self._left and self._finished is not None and not self._finished.done():
+            self._finished.set_result(None)
+
+    async def finished(self) -> None:
+        """Waits until each is stored or refused."""
+        if self._left:
+            self._finished = asyncio.get_running_loop().create_future()
+            await self._finished
+
+
+class _OneOfMany(Publication):
+    __slots__ = ("_all", "_place", "_settled")
+
+    def __init__(self, message: pb.Message, all_: Publications, place: int) -> None:
+        self.body = message.SerializeToString()
+        self.settles = None
+        self.seq = 0
+        self.refused = False
+        self._all = all_
+        self._place = place
+        self._settled = False
+
+    @property
+    def done(self) -> bool:
+        return self._settled
+
+    def confirm(self) -> None:
+        if not self._settled:
+            self._settled = True
+            self._all.settle(self._place, None)
+
+    def refuse(self, error: PentadError) -> None:
+        self.refused = True
+        if not self._settled:
+            self._settled = True
+            self._all.settle(self._place, error)

@@ -5,32 +5,21 @@ from __future__ import annotations
 import gc
 import sys
 
-from pentad_bus.bus import Bus
-from pentad_bus.message_types import MessageTypes
+from pentad_bus.backends import make_bus
 from pentad_bus.metrics import BusCollector
 from pentad_bus.servicer import BusServicer, register
 from pentad_bus.settings import BusSettings
-from pentad_bus.store.sql import SqlJournal
 from pentad_common.db import Database
 from pentad_common.server import Server, run_service
 from pentad_common.settings import load_settings
 
 
 async def main() -> None:
-    """Wires the bus to its journal and serves it."""
+    """Wires the bus to where it keeps messages, and serves it."""
     _tune()
     settings = load_settings(BusSettings)
     database = Database(settings.database_url, settings.database_pool_size)
-    journal = SqlJournal(
-        settings.journal_url or settings.database_url, full_sync=settings.journal_sync == "full"
-    )
-    bus = Bus(
-        journal,
-        settings.limits(),
-        settings.retention(),
-        settings.bus_sweep_seconds,
-        MessageTypes.installed(),
-    )
+    bus = make_bus(settings)
     BusCollector(bus).register()
     server = Server(settings, "bus", database)
     server.add(register, BusServicer(bus), hand_checked=["Connect"])

@@ -6,7 +6,6 @@ stored.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from pentad_bus.counters import Counters
 from pentad_bus.directory import Directory
 from pentad_bus.entry import Entry
 from pentad_bus.inbox import Inbox, Subscription
+from pentad_bus.instances import instance_name
 from pentad_bus.ledger import Commit, Done, Ledger, nothing
 from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
@@ -28,12 +28,10 @@ from pentad_bus.settlement import Settlement
 from pentad_bus.store.journal import DeadRow, HistoryRow, Recovered, WaitingRow
 from pentad_bus.tenant import Tenant
 from pentad_bus.topics import check_pattern
-from pentad_common.errors import Aborted, FailedPrecondition, InvalidArgument, PentadError, Unavailable
-from pentad_common.ids import new_id
+from pentad_common.errors import Aborted, FailedPrecondition, PentadError, Unavailable
 
 REPLAYED = "pentad-replayed"
 """The header of a replayed message: when it was first taken."""
-_INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +111,14 @@ class Broker:
 
         Raises InvalidArgument INSTANCE_INVALID, PATTERN_INVALID, FILTER_INVALID; FailedPrecondition.
         """
-        instance = instance or new_id()[-12:]
-        if not _INSTANCE.fullmatch(instance):
-            raise InvalidArgument(
-                "INSTANCE_INVALID",
-                f"{instance!r} is not an instance name: letters, digits, '.', '_' and '-', at most 63",
-                violations=[("hello.instance", "must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}")],
-            )
+        instance = instance_name(instance)
         wishes = list(wishes)
         for wish in wishes:
             self._check_wish(caller, wish)
         tenant = self.directory.tenant(caller.tenant_id)
         earlier = tenant.sessions.get((caller.name, instance))
         if earlier is not None:
-            self.end(earlier, _taken_over(caller.name, instance))
+            self.end(earlier, taken_over(caller.name, instance))
         own = self.directory.inbox(tenant, f"{caller.name}/{instance}")
         session = Session(Origin(tenant, caller.name), caller.name, own, self.settlement, wake)
         tenant.sessions[caller.name, instance] = session
@@ -324,19 +316,19 @@ class Broker:
 
     def _deliver(self, entries: Iterable[Entry]) -> None:
         arrive = self.settlement.arrive
-        touched: Inbox | None = None
+        last: Inbox | None = None
+        touched: dict[Inbox, None] = {}
         for entry in entries:
             inbox = entry.inbox
             if entry.expires or entry.due or inbox.closed or inbox.drops_oldest:
                 arrive(entry)
             else:
                 inbox.ready.push(entry)
-            if inbox is not touched:
-                if touched is not None:
-                    touched.wake()
-                touched = inbox
-        if touched is not None:
-            touched.wake()
+            if inbox is not last:
+                last = inbox
+                touched[inbox] = None
+        for inbox in touched:
+            inbox.wake()
 
     def _withdraw(self, commit: Commit, tenant: Tenant) -> None:
         tenant.dedup.forget(commit.ids)
@@ -393,7 +385,8 @@ def _gone(waiting: WaitingRow) -> Inbox:
     return inbox
 
 
-def _taken_over(agent: str, instance: str) -> Aborted:
+def taken_over(agent: str, instance: str) -> Aborted:
+    """What a connection is told when another of its instance came."""
     return Aborted(
         "INSTANCE_TAKEN_OVER",
         f"another connection of {agent}/{instance} is there now, and this one has ended; give each process "

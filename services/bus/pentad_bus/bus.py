@@ -12,9 +12,10 @@ from typing import TypeVar
 
 from pentad_bus.broker import Broker
 from pentad_bus.counters import Counters
-from pentad_bus.group_commit import RETRY, GroupCommit
+from pentad_bus.group_commit import RETRY, GroupCommit, resolve
 from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
+from pentad_bus.publisher import Origin
 from pentad_bus.retention import Retention, Sweeper
 from pentad_bus.store.journal import Journal
 from pentad_common.errors import PentadError, Unavailable
@@ -101,6 +102,15 @@ class Bus:
         if self.draining is not None:
             raise Unavailable("SERVER_DRAINING", "this bus is going away; connect again", retry_after=0.2)
 
+    async def publish(self, origin: Origin, body: bytes) -> tuple[str, bool]:
+        """Takes one message and waits until it is stored: its id ("" for a duplicate), and whether it is one.
+        Raises PentadError.
+        """
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        taken = self.broker.publish(origin, body, partial(resolve, stored))
+        await stored
+        return taken
+
     async def read(self, function: Callable[..., Result], *arguments: object, **options: object) -> Result:
         """Runs a reading method of the journal in a thread."""
         call = partial(function, *arguments, **options)
@@ -113,7 +123,7 @@ class Bus:
         if news is not None and not news.done():
             news.set_result(None)
 
-    async def stored_after(self, seq: int) -> int:
+    async def stored_after(self, seq: int, tenant_id: str) -> int:
         """Waits until a message after `seq` is stored; the last stored seq."""
         while self.broker.stored_seq <= seq:
             if self._news is None:
@@ -167,6 +177,14 @@ class Bus:
                 await self.sweep()
             except PentadError as error:
                 log.warning("the history could not be swept", reason=error.reason)
+
+    async def give_up_older(self, taken_before: float) -> None:
+        """Gives up what has waited since before a time, in epoch seconds."""
+        self.broker.expire_older(taken_before)
+
+    async def oldest_needed(self) -> int:
+        """The lowest seq that still waits, or is being worked on."""
+        return self.broker.oldest_waiting()
 
     async def sweep(self) -> int:
         """Deletes history and dead letters that are too old or too much; how many messages."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -19,6 +20,14 @@ PATIENCE = 0.01
 """Seconds that what nobody waits for waits for company."""
 RETRY = 0.5
 """Seconds until it is tried again after the journal failed."""
+SLOW = 0.05
+"""Seconds; after a commit on the event loop that took longer, for a disk that stalls or another's lock, the
+thread writes instead.
+"""
+SLOW_REST = 0.5
+"""Seconds for which it does, after the last that was slow."""
+BYTES_PER_SECOND = 50e6
+"""That a disk should write at least, for the thread's own commits to count as quick."""
 MOST_MESSAGES = 8192
 MOST_BYTES = 16 * 1024 * 1024
 MOST_BEHIND = 500_000
@@ -46,6 +55,8 @@ class GroupCommit:
         self._failing = False
         self._writing = False
         self._turn: asyncio.Handle | None = None
+        self._rested = 0.0
+        """When the event loop may write again, by `time.monotonic`."""
         self.on_health: Callable[[bool], None] = lambda healthy: None
         """Called when the journal cannot be written any more, and when it can again."""
         self._singly = 0
@@ -84,7 +95,7 @@ class GroupCommit:
     async def flushed(self) -> None:
         """Waits until all that was handed in so far is stored. Raises PentadError if it cannot be."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.submit(Commit(done=lambda error: _resolve(done, error)))
+        self.submit(Commit(done=lambda error: resolve(done, error)))
         await done
 
     async def call(self, function: Callable[..., Result], *arguments: object) -> Result:
@@ -107,6 +118,9 @@ class GroupCommit:
         most = self._journal.at_once_bytes
         if not most or self._failing or self._journal.behind > MOST_BEHIND:
             return False
+        began = time.monotonic()
+        if began < self._rested:
+            return False
         if _weight(self._queue, self.later) > most:
             return False
         commits, later = self._take()
@@ -118,8 +132,14 @@ class GroupCommit:
             self._queue[:0] = commits
             self.later = later
             return False
+        self._note_speed(began, 0)
         self._stored(commits, bool(group))
         return True
+
+    def _note_speed(self, began: float, weight: int) -> None:
+        ended = time.monotonic()
+        if ended - began > SLOW + weight / BYTES_PER_SECOND:
+            self._rested = ended + SLOW_REST
 
     async def _run(self) -> None:
         while True:
@@ -138,7 +158,7 @@ class GroupCommit:
         group = _together(commits, later)
         try:
             if group:
-                await self.call(self._write, group)
+                await self.call(self._write, group, _weight(commits, later))
             elif self._failing:
                 await self.call(self._journal.check)
         except Unavailable as error:
@@ -157,8 +177,10 @@ class GroupCommit:
         self._failing = False
         self._stored(commits, bool(group))
 
-    def _write(self, group: Changes) -> None:
+    def _write(self, group: Changes, weight: int) -> None:
+        began = time.monotonic()
         self._journal.write(group)
+        self._note_speed(began, weight)
         if self._journal.behind > MOST_BEHIND:
             try:
                 self._journal.archive(2 * len(group.messages))
@@ -168,7 +190,7 @@ class GroupCommit:
     def _stored(self, commits: list[Commit], written: bool) -> None:
         self._counters.commits += written
         for commit in commits:
-            commit.done(None)
+            commit.end(None)
 
     def _take(self) -> tuple[list[Commit], Changes]:
         if self._singly:
@@ -200,10 +222,12 @@ class GroupCommit:
         self._failing = True
         refusal = error if isinstance(error, PentadError) else _unavailable()
         for commit in commits:
-            commit.done(refusal)
+            commit.end(refusal)
 
 
 def _together(commits: list[Commit], later: Changes) -> Changes:
+    if len(commits) == 1 and not later:
+        return commits[0].changes
     group = Changes()
     group.extend(later)
     for commit in commits:
@@ -213,8 +237,12 @@ def _together(commits: list[Commit], later: Changes) -> Changes:
 
 def _weight(commits: list[Commit], later: Changes) -> int:
     """Bytes to be written, about."""
-    rows = len(later.settled) + sum(len(commit.changes.entries) for commit in commits)
-    return 16 * rows + sum(commit.size for commit in commits) + sum(len(row.body) for row in later.dead)
+    weight = 16 * len(later.settled)
+    for commit in commits:
+        weight += commit.size + 16 * len(commit.changes.entries)
+    if later.dead:
+        weight += sum(len(row.body) for row in later.dead)
+    return weight
 
 
 def _unavailable() -> Unavailable:
@@ -225,7 +253,8 @@ def _unavailable() -> Unavailable:
     )
 
 
-def _resolve(done: asyncio.Future[None], error: PentadError | None) -> None:
+def resolve(done: asyncio.Future[None], error: PentadError | None) -> None:
+    """Ends a wait, with the error if there is one."""
     if done.done():
         return
     if error is None:

@@ -10,8 +10,9 @@ from pentad_bus.bus import Bus
 from pentad_bus.inbox import Inbox
 from pentad_bus.publisher import queue_full
 from pentad_bus.store.journal import DeadRow, HistoryFilter, HistoryRow
+from pentad_bus.tenant import Tenant
 from pentad_common.cursor import cut_page, decode_cursor, encode_cursor
-from pentad_common.errors import InvalidArgument, NotFound, OutOfRange, ResourceExhausted
+from pentad_common.errors import InvalidArgument, NotFound, OutOfRange, PentadError, ResourceExhausted
 
 MESSAGES = "bus.messages"
 _DEAD = "bus.dead_letters"
@@ -91,7 +92,7 @@ class History:
         else:
             seq = 0 if from_start else broker.stored_seq
         while True:
-            upto = await self._bus.stored_after(seq)
+            upto = await self._bus.stored_after(seq, tenant)
             while seq < upto:
                 rows = await self._bus.read(
                     self._journal.after, tenant, wanted, seq=seq, upto=upto, limit=_TAIL_PAGE
@@ -175,7 +176,7 @@ class History:
         count = broker.redrive(tenant, found)
         await self._bus.ledger.flushed()
         if found and not count:
-            raise queue_full(found[0][1])
+            raise full(found[0][1])
         return count
 
     async def replay(
@@ -199,14 +200,21 @@ class History:
             )
             if not rows:
                 return count, ""
-            taken, last = broker.replay(tenant, inbox, rows)
-            await self._bus.ledger.flushed()
+            taken, last, refusal = await self._replayed(tenant, inbox, rows)
             count, seq = count + taken, last or seq
             if last != rows[-1].seq:
-                if not count:
-                    raise queue_full(inbox)
+                if refusal is not None and not count:
+                    raise refusal
                 break
         return count, cursor(seq)
+
+    async def _replayed(
+        self, tenant: Tenant, inbox: Inbox, rows: Sequence[HistoryRow]
+    ) -> tuple[int, int, PentadError | None]:
+        """How many of these went into the inbox, the last that was dealt with, what to say if it is full."""
+        taken, last = self._bus.broker.replay(tenant, inbox, rows)
+        await self._bus.ledger.flushed()
+        return taken, last, full(inbox) if last != rows[-1].seq else None
 
     async def queues(self, tenant: str, agent: str) -> list[QueueState]:
         """The inboxes of an agent and its instances, or all; by name."""
@@ -238,6 +246,11 @@ def _fitting(rows: Sequence[HistoryRow | DeadRow], most: int) -> int:
 def cursor(seq: int) -> str:
     """The place after the message with this seq."""
     return encode_cursor(MESSAGES, seq)
+
+
+def full(inbox: Inbox) -> ResourceExhausted:
+    """What is said when nothing could be put into it."""
+    return queue_full(inbox.name, inbox.messages, inbox.size)
 
 
 def _seq(token: str) -> int:

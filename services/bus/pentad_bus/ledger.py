@@ -32,6 +32,13 @@ class Commit:
     """A duplicate is among them: confirmed no earlier than the first of its id."""
     done: Done = nothing
 
+    def end(self, error: PentadError | None) -> None:
+        """Calls `done`, and lets go of it: it holds the commit in turn, and with it all its messages, until
+        Python's collector comes.
+        """
+        done, self.done = self.done, nothing
+        done(error)
+
 
 class Ledger(Protocol):
     """Takes what is to be stored. Nothing here blocks."""

@@ -15,8 +15,10 @@ from pentad_bus.broker import Caller, Wish
 from pentad_bus.bus import Bus
 from pentad_bus.limits import MOST_BATCH_MESSAGES
 from pentad_bus.policy import Overflow, Policy
+from pentad_bus.redis.bus import RedisBus
 from pentad_bus.session import Nack, Session
 from pentad_client.frames import ConnectResponse, Error
+from pentad_client.signal import Signal
 from pentad_common.errors import FailedPrecondition, InvalidArgument, PentadError, to_proto
 from pentad_common.telemetry import bind, get_logger
 
@@ -47,10 +49,10 @@ Identify = Callable[[str], Caller]
 class Line:
     """Serves one stream from its Hello to its end."""
 
-    def __init__(self, bus: Bus, write: Write) -> None:
+    def __init__(self, bus: Bus | RedisBus, write: Write) -> None:
         self._bus = bus
         self._write = write
-        self._awake = asyncio.Event()
+        self._awake = Signal()
         self._told = asyncio.Event()
         self._control: deque[Any] = deque()
         self._session: Session
@@ -173,12 +175,13 @@ class Line:
         if batch.publishes:
             items = [(item.seq, item.message, item.settles) for item in batch.publishes]
             self._bus.broker.publish_batch(session, items)
-        session.ack(batch.acks)
+        if batch.acks:
+            session.ack(batch.acks)
+            self._bus.ledger.hurry()
         for nack in batch.nacks:
             session.nack(_nack(nack))
-        if batch.acks:
-            self._bus.ledger.hurry()
-        self._awake.set()
+        if session.has_something:
+            self._awake.set()
 
     async def _subscription(self, kind: str, frame: Any) -> None:
         asked = getattr(frame, kind)

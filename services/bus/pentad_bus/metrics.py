@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from pentad_bus.bus import Bus
+from pentad_bus.redis.bus import RedisBus
 
 _COUNTERS = {
     "published": "Messages taken",
@@ -31,7 +32,7 @@ _COUNTERS = {
 class BusCollector(Collector):
     """Labels say nothing of tenants, agents or topics: those are without bound."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus | RedisBus) -> None:
         self._bus = bus
 
     def register(self, registry: CollectorRegistry = REGISTRY) -> None:
@@ -65,6 +66,7 @@ class BusCollector(Collector):
             ("delayed", "Messages held back", sum(len(inbox.delayed) for inbox in inboxes)),
             ("queued_bytes", "Bytes of all messages held", sum(inbox.size for inbox in inboxes)),
             ("inboxes", "Inboxes", len(inboxes)),
+            ("set_aside", "Messages that the history could not take", self._bus.journal.set_aside),
             ("connections", "Open Connect streams", len(self._bus.broker.directory.sessions())),
         ):
             yield GaugeMetricFamily(f"pentad_bus_{name}", text, value=value)

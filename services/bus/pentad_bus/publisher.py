@@ -14,6 +14,7 @@ from pentad_bus.entry import Entry
 from pentad_bus.filters import variables
 from pentad_bus.inbox import Inbox, Subscription
 from pentad_bus.ledger import Commit
+from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
 from pentad_bus.settlement import OVERFLOW, Settlement
 from pentad_bus.tenant import Tenant
@@ -93,7 +94,7 @@ class Publisher:
         settled = settle() if settle else None
         hops = message.hops
         if settled is not None or hops > limits.max_hops:
-            hops = self._hops(hops, settled)
+            hops = check_hops(hops, settled, limits)
         expires = now + seconds(message.ttl) if message.HasField("ttl") else 0.0
         due = now + seconds(message.delay) if message.HasField("delay") else 0.0
         recipient = message.recipient
@@ -101,7 +102,7 @@ class Publisher:
             inbox = tenant.inboxes.get(recipient) or tenant.inbox(recipient)
             self._check_room(inbox, len(body) + len(mark))
         else:
-            targets = self._route(origin, message)
+            targets = route_to_many(origin, message)
         if self._quotas:
             copies = 1 if recipient else len(targets)
             self._check_quotas(tenant, (len(body) + len(mark)) * copies)
@@ -146,32 +147,6 @@ class Publisher:
         self._enter(commit, facts, [(inbox, "", True)], True)
         return True
 
-    def _hops(self, hops: int, settled: Entry | None) -> int:
-        hops = max(hops, settled.hops + 1) if settled else hops
-        if hops > self._limits.max_hops:
-            raise FailedPrecondition(
-                "HOP_LIMIT_EXCEEDED",
-                f"the message is the {hops}th in a chain that leads from one message to the next, and "
-                f"{self._limits.max_hops} are the most: agents are probably answering each other in a loop",
-                hops=hops,
-                limit=self._limits.max_hops,
-            )
-        return hops
-
-    def _route(self, origin: Origin, message: Message) -> list[Target]:
-        kind = message.WhichOneof("destination")
-        if kind == "recipient":
-            origin.tenant.inbox("")  # raises: nobody is called that
-        if kind == "topic":
-            return _subscribers(origin, message)
-        if kind == "broadcast":
-            return [(inbox, "", True) for inbox in origin.tenant.others(origin.name)]
-        raise InvalidArgument(
-            "DESTINATION_MISSING",
-            "the message says not where it goes: set recipient, topic or broadcast",
-            violations=[("message.destination", "one of recipient, topic, broadcast is required")],
-        )
-
     def _check_room(self, inbox: Inbox, size: int) -> None:
         if inbox.has_room(size):
             return
@@ -183,28 +158,15 @@ class Publisher:
                 size=size,
                 limit=inbox.max_bytes,
             )
-        raise queue_full(inbox)
+        raise queue_full(inbox.name, inbox.messages, inbox.size)
 
     def _check_quotas(self, tenant: Tenant, size: int) -> None:
         most = self._limits.tenant_queued_bytes
         if most and tenant.usage.size + size > most:
-            raise ResourceExhausted(
-                "STORAGE_QUOTA_EXCEEDED",
-                f"the inboxes of this tenant hold {tenant.usage.size} bytes, and {most} are the most; "
-                "try again when its agents have caught up",
-                retry_after=1.0,
-                bytes=tenant.usage.size,
-                limit=most,
-            )
+            raise storage_exceeded(tenant.usage.size, self._limits)
         wait = tenant.rate.take(self._settlement.clock.steady()) if tenant.rate is not None else 0.0
         if wait:
-            rate = self._limits.tenant_messages_per_second
-            raise ResourceExhausted(
-                "RATE_QUOTA_EXCEEDED",
-                f"this tenant may publish {rate:g} messages a second; try again in {wait:.3f} s",
-                retry_after=wait,
-                limit=rate,
-            )
+            raise rate_exceeded(wait, self._limits)
 
     def _enter_one(self, commit: Commit, facts: Facts, inbox: Inbox, durable: bool) -> None:
         """As `_enter`, for the one recipient of most messages, whose inbox is known to have room."""
@@ -244,16 +206,70 @@ def _still_open(settle: Settle | None) -> Entry | None:
         return None
 
 
-def queue_full(inbox: Inbox) -> ResourceExhausted:
-    """What is said of a message for an inbox without room."""
+def check_hops(hops: int, settled: Entry | None, limits: Limits) -> int:
+    """How many messages led to this one. Raises FailedPrecondition HOP_LIMIT_EXCEEDED."""
+    hops = max(hops, settled.hops + 1) if settled else hops
+    if hops > limits.max_hops:
+        raise FailedPrecondition(
+            "HOP_LIMIT_EXCEEDED",
+            f"the message is the {hops}th in a chain that leads from one message to the next, and "
+            f"{limits.max_hops} are the most: agents are probably answering each other in a loop",
+            hops=hops,
+            limit=limits.max_hops,
+        )
+    return hops
+
+
+def route_to_many(origin: Origin, message: Message) -> list[Target]:
+    """Where a message without a recipient goes. Raises InvalidArgument, PermissionDenied TOPIC_RESERVED,
+    NotFound for an empty recipient.
+    """
+    kind = message.WhichOneof("destination")
+    if kind == "recipient":
+        origin.tenant.inbox("")  # raises: nobody is called that
+    if kind == "topic":
+        return _subscribers(origin, message)
+    if kind == "broadcast":
+        return [(inbox, "", True) for inbox in origin.tenant.others(origin.name)]
+    raise InvalidArgument(
+        "DESTINATION_MISSING",
+        "the message says not where it goes: set recipient, topic or broadcast",
+        violations=[("message.destination", "one of recipient, topic, broadcast is required")],
+    )
+
+
+def queue_full(name: str, messages: int, size: int) -> ResourceExhausted:
+    """What is said of a message for an inbox without room, that holds so many messages and bytes."""
     return ResourceExhausted(
         "QUEUE_FULL",
-        f"inbox {inbox.name!r} is full: {inbox.messages} messages, {inbox.size} bytes (at most "
-        f"{inbox.max_messages} and {inbox.max_bytes}); try again when its agent has caught up",
+        f"inbox {name!r} is full: {messages} messages, {size} bytes; try again when its agent has caught up",
         retry_after=1.0,
-        recipient=inbox.name,
-        messages=inbox.messages,
-        bytes=inbox.size,
+        recipient=name,
+        messages=messages,
+        bytes=size,
+    )
+
+
+def storage_exceeded(size: int, limits: Limits) -> ResourceExhausted:
+    """What is said when the inboxes of a tenant hold `size` bytes, and no more fits."""
+    return ResourceExhausted(
+        "STORAGE_QUOTA_EXCEEDED",
+        f"the inboxes of this tenant hold {size} bytes, and {limits.tenant_queued_bytes} are the most; "
+        "try again when its agents have caught up",
+        retry_after=1.0,
+        bytes=size,
+        limit=limits.tenant_queued_bytes,
+    )
+
+
+def rate_exceeded(wait: float, limits: Limits) -> ResourceExhausted:
+    """What is said when a tenant may publish its next message in `wait` seconds."""
+    rate = limits.tenant_messages_per_second
+    return ResourceExhausted(
+        "RATE_QUOTA_EXCEEDED",
+        f"this tenant may publish {rate:g} messages a second; try again in {wait:.3f} s",
+        retry_after=wait,
+        limit=rate,
     )
 
 

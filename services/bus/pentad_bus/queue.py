@@ -89,6 +89,10 @@ class PriorityQueue(Iterator[T]):
         """The first item of each level that has one."""
         return (level[0] for level in self._levels if level)
 
+    def peek(self) -> list[T]:
+        """All that is here, and stays."""
+        return [item for level in self._levels for item in level]
+
     def drain(self) -> list[T]:
         """Takes all, the highest level first."""
         items = [item for level in reversed(self._levels) for item in level]

@@ -11,6 +11,7 @@ from pentad_common.telemetry import get_logger
 
 if TYPE_CHECKING:
     from pentad_bus.bus import Bus
+    from pentad_bus.redis.bus import RedisBus
 
 log = get_logger(__name__)
 
@@ -32,7 +33,7 @@ class Retention:
 class Sweeper:
     """Deletes history and dead letters that are too old or too much, a little at a time."""
 
-    def __init__(self, bus: Bus, keep: Retention) -> None:
+    def __init__(self, bus: Bus | RedisBus, keep: Retention) -> None:
         self._bus = bus
         self._keep = keep
         self._size: int | None = None
@@ -42,7 +43,7 @@ class Sweeper:
         """Gives up what waited too long, then deletes; how many messages."""
         broker, journal = self._bus.broker, self._bus.journal
         before = broker.clock.wall() - self._keep.history
-        broker.expire_older(before)
+        await self._bus.give_up_older(before)
         dead_before = broker.clock.wall() - self._keep.dead_age
         await self._all(
             lambda: self._bus.ledger.call(journal.sweep_dead, dead_before, self._keep.dead_letters, _ROWS)
@@ -53,7 +54,7 @@ class Sweeper:
                 journal.sweep,
                 before,
                 self._keep.messages,
-                broker.oldest_waiting(),
+                await self._bus.oldest_needed(),
                 _ROWS,
                 await self._excess(),
             )

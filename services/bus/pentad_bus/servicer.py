@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,11 +13,13 @@ from pentad_bus.broker import Caller
 from pentad_bus.bus import Bus
 from pentad_bus.history import Chosen, History, QueueState, cursor
 from pentad_bus.line import Line
+from pentad_bus.redis.bus import RedisBus
+from pentad_bus.redis.history import RedisHistory
 from pentad_bus.store.journal import DeadRow, HistoryFilter, HistoryRow
 from pentad_client.frames import ConnectRequest
 from pentad_common.call import CallContext, current_call
 from pentad_common.cursor import page_size
-from pentad_common.errors import InvalidArgument, PentadError
+from pentad_common.errors import InvalidArgument
 
 _SERVICE = "pentad.bus.v1.BusService"
 
@@ -26,9 +27,9 @@ _SERVICE = "pentad.bus.v1.BusService"
 class BusServicer(bus_pb2_grpc.BusServiceServicer):
     """The bus, as the contract has it."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus | RedisBus) -> None:
         self._bus = bus
-        self._history = History(bus)
+        self._history = History(bus) if isinstance(bus, Bus) else RedisHistory(bus)
 
     async def Connect(  # type: ignore[override] # writes by itself
         self, request_iterator: AsyncIterator[Any], context: Any
@@ -40,11 +41,7 @@ class BusServicer(bus_pb2_grpc.BusServiceServicer):
     async def Publish(self, request: bus_pb2.PublishRequest, context: Any) -> bus_pb2.PublishResponse:
         """One message."""
         origin = self._bus.broker.origin(caller(current_call(), ""))
-        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        message_id, duplicate = self._bus.broker.publish(
-            origin, request.message.SerializeToString(), lambda error: _settle(stored, error)
-        )
-        await stored
+        message_id, duplicate = await self._bus.publish(origin, request.message.SerializeToString())
         return bus_pb2.PublishResponse(message_id=message_id or request.message.id, duplicate=duplicate)
 
     async def ListMessages(
@@ -166,15 +163,6 @@ def caller(call: CallContext, agent: str) -> Caller:
             violations=[("hello.agent", "is required for this key")],
         )
     return Caller(call.tenant_id, f"client.{call.key_id}", is_agent=False)
-
-
-def _settle(stored: asyncio.Future[None], error: PentadError | None) -> None:
-    if stored.done():
-        return
-    if error is None:
-        stored.set_result(None)
-    else:
-        stored.set_exception(error)
 
 
 def _filter(wanted: bus_pb2.MessageFilter) -> HistoryFilter:

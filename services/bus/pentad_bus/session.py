@@ -75,6 +75,13 @@ class Session:
             return 0
         return self._credit - len(self.open)
 
+    @property
+    def has_something(self) -> bool:
+        """Whether it can be told or given something right now. What is being stored says so itself."""
+        if self.rejections or self.stale:
+            return True
+        return self.room > 0 and self._anything_ready()
+
     def grant(self, messages: int, size: int) -> None:
         """Sets the credit: messages, and bytes (0: no bound)."""
         self._credit, self._credit_bytes = messages, size
@@ -83,7 +90,7 @@ class Session:
 
     def take(self) -> list[tuple[int, Entry]]:
         """Takes what is next, by tag: at most a batch, and no more than its credit allows."""
-        if self.draining or self.ended or self.room <= 0:
+        if self.draining or self.ended or self.room <= 0 or not self._anything_ready():
             return []
         deadline = self._settlement.clock.steady() + self._settlement.limits.ack_wait
         now = self._settlement.clock.wall()
@@ -91,10 +98,17 @@ class Session:
         size = 0
         inboxes = self.inboxes
         for inbox in inboxes:
-            size = self._take_from(inbox, taken, size, deadline, now)
-        if len(inboxes) > 1:
+            if inbox.ready:
+                size = self._take_from(inbox, taken, size, deadline, now)
+        if len(inboxes) > 1 and taken:
             inboxes.append(inboxes.pop(0))  # the other one first next time
         return taken
+
+    def _anything_ready(self) -> bool:
+        for inbox in self.inboxes:  # noqa: SIM110 - a generator costs more than all else here
+            if inbox.ready:
+                return True
+        return False
 
     def _take_from(
         self, inbox: Inbox, taken: list[tuple[int, Entry]], size: int, deadline: float, now: float

@@ -17,6 +17,12 @@ MIB = 1024 * KIB
 class BusSettings(ServiceSettings):
     """Sizes are bytes, times are seconds."""
 
+    bus_backend: Literal["memory", "redis"] = "memory"
+    """Where queues are: in this process, with a journal in SQL, or in Redis, shared by several processes."""
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    """Redis 7 or later, or Valkey; a cluster is recognised. Only for backend redis."""
+    bus_lease_seconds: float = Field(default=5.0, ge=1)
+    """Backend redis: a bus process that was silent for so long counts as dead, and others get what it had."""
     journal_url: str = ""
     """Where messages are kept. Empty: in `database_url`. A SQLite file of its own keeps other writers out of
     the way.

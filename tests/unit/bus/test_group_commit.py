@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from pentad_bus.counters import Counters
-from pentad_bus.group_commit import MOST_BEHIND, GroupCommit
+from pentad_bus.group_commit import MOST_BEHIND, SLOW, SLOW_REST, GroupCommit
 from pentad_bus.ledger import Commit
 from pentad_bus.store.journal import Changes, MessageRow
 from pentad_common.errors import PentadError
@@ -28,9 +29,12 @@ class Paper:
         self.poison: int | None = None
         self.gate = threading.Event()
         self.gate.set()
+        self.delay = 0.0
+        """Seconds that the disk stalls."""
 
     def write(self, changes: Changes) -> None:
         self.gate.wait(10)
+        time.sleep(self.delay)
         seqs = [seq for seq, _ in changes.settled]
         if self.errors:
             raise self.errors.pop(0)
@@ -167,6 +171,24 @@ async def test_what_is_small_is_written_where_it_is() -> None:
     assert large == [None]
     assert paper.groups == [[1, 2], [3], [4]]
     assert paper.at_once == [[1, 2]]
+
+
+async def test_a_disk_that_stalls_holds_the_event_loop_up_once() -> None:
+    """After a slow commit the thread writes, until a while has passed without another."""
+    paper = QuickPaper()
+    paper.delay = SLOW + 0.01
+    async with ledger_on(paper) as ledger:
+        for seq in (1, 2, 3):
+            submit(ledger, seq)
+            await ledger.flushed()
+        assert paper.at_once == [[1]]
+        paper.delay = 0.0
+        submit(ledger, 4)
+        await ledger.flushed()
+        await asyncio.sleep(SLOW_REST)
+        submit(ledger, 5)
+        await ledger.flushed()
+    assert (paper.at_once, paper.groups) == ([[1], [5]], [[1], [2], [3], [4], [5]])
 
 
 async def test_a_failure_where_it_is_is_the_threads_affair() -> None:

@@ -17,7 +17,8 @@ def test_metrics_say_what_happened_and_how_it_stands() -> None:
     a, b = world.connect("secret-agent", tenant="secret-tenant"), world.connect("b", tenant="secret-tenant")
     world.publish(a, to("b"), to("b"), to("nobody"))
     b.ack([b.take()[0][0]])
-    bus: Any = SimpleNamespace(counters=world.broker.counters, broker=world.broker)
+    journal = SimpleNamespace(set_aside=3)
+    bus: Any = SimpleNamespace(counters=world.broker.counters, broker=world.broker, journal=journal)
     registry = CollectorRegistry()
     BusCollector(cast(Any, bus)).register(registry)
     text = generate_latest(registry).decode()
@@ -26,6 +27,7 @@ def test_metrics_say_what_happened_and_how_it_stands() -> None:
         "pentad_bus_delivered_total 2.0",
         "pentad_bus_acked_total 1.0",
         "pentad_bus_in_flight 1.0",
+        "pentad_bus_set_aside 3.0",
         'pentad_bus_rejected_total{reason="RECIPIENT_UNKNOWN"} 1.0',
     ):
         assert line in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pentad_bus.queue import LEVELS, PATIENCE, PriorityQueue
@@ -42,6 +42,7 @@ def test_higher_goes_first(levels: list[int]) -> None:
     assert [item.level for item in filled(levels)] == sorted(levels, reverse=True)
 
 
+@settings(deadline=None)
 @given(st.lists(LEVEL, min_size=1, max_size=400), st.integers(0, 10))
 def test_no_level_starves(levels: list[int], rounds: int) -> None:
     """However much of higher priority keeps coming, the head of a level waits for a bounded

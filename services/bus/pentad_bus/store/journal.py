@@ -125,6 +125,11 @@ class Changes:
         """Whether there is anything that goes through the log."""
         return bool(self.messages or self.settled or self.entries or self.retried or self.removed)
 
+    @property
+    def only_logged(self) -> bool:
+        """Whether there is nothing that does not go through the log alone."""
+        return not (self.dead or self.inboxes or self.removed or self.redriven)
+
     def extend(self, other: Changes) -> None:
         """Adds another transaction's, after these."""
         self.messages += other.messages
@@ -170,6 +175,9 @@ class Journal(Protocol):
 
     at_once_bytes: int
     """Up to so many bytes are written faster than another thread could be asked to; 0: none ever."""
+
+    set_aside: int
+    """Messages that could not be put in order, and are kept as they came."""
 
     @property
     def behind(self) -> int:

@@ -9,12 +9,16 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
 from pentad_bus.store.journal import Changes, EntryRow, MessageRow
 
 FORMAT = 1
+_COMMON_INDEX = 512
+"""Bytes up to which an index is remembered."""
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 _HEAD = struct.Struct("<BI")
 """Format, and bytes of the index."""
 
@@ -35,11 +39,17 @@ def encode(changes: Changes) -> bytes:
     if settled:
         seqs, inboxes = zip(*settled, strict=True)
         parts += [_numbers("Q", seqs), _numbers("Q", inboxes)]
-    counts = [len(messages), len(entries), len(settled)]
-    index = json.dumps(
-        [counts, list(names), changes.retried, changes.removed], separators=(",", ":")
-    ).encode()
+    counts = len(messages), len(entries), len(settled)
+    if changes.retried or changes.removed:
+        index = _to_json([counts, list(names), changes.retried, changes.removed]).encode()
+    else:
+        index = _plain_index(counts, tuple(names))
     return b"".join([_HEAD.pack(FORMAT, len(index)), index, *parts, *bodies])
+
+
+@lru_cache(maxsize=256)
+def _plain_index(counts: tuple[int, int, int], names: tuple[str, ...]) -> bytes:
+    return _to_json([counts, names, [], []]).encode()
 
 
 def _numbers(kind: str, values: Sequence[float]) -> bytes:
@@ -48,7 +58,8 @@ def _numbers(kind: str, values: Sequence[float]) -> bytes:
 
 def _texts(names: dict[str, int], values: Sequence[str]) -> bytes:
     for value in set(values):
-        names.setdefault(value, len(names))
+        if value not in names:
+            names[value] = len(names)
     return _numbers("I", [names[value] for value in values])
 
 
@@ -60,7 +71,8 @@ def decode(data: bytes) -> Changes:
     if kind != FORMAT:
         raise ValueError(f"a log segment of format {kind}; this version reads {FORMAT}")
     start = _HEAD.size
-    counts, names, retried, removed = json.loads(data[start : start + size])
+    read = _read_index if size < _COMMON_INDEX else json.loads
+    counts, names, retried, removed = read(data[start : start + size])
     columns = _Columns(data, start + size, names)
     messages = columns.messages(counts[0])
     entries, settled = columns.entries(counts[1]), columns.settled(counts[2])
@@ -71,6 +83,12 @@ def decode(data: bytes) -> Changes:
         retried=[(*row[:4], [tuple(attempt) for attempt in row[4]]) for row in retried],
         removed=removed,
     )
+
+
+@lru_cache(maxsize=256)
+def _read_index(data: bytes) -> Any:
+    """Most segments of a time have one of a few. What is found is not to be changed."""
+    return json.loads(data)
 
 
 class _Columns:

@@ -44,6 +44,12 @@ class SqlReader:
                 retry_after=1.0,
             ) from error
 
+    def seq_at(self, time: float) -> int:
+        """The first seq taken at or after `time`, in epoch seconds."""
+        self.catch_up()
+        with self._connect(ALL_TENANTS) as connection:
+            return self._seq_at(connection, time)
+
     def _seq_at(self, connection: Any, time: float) -> int:
         """The first seq taken at or after `time`, by bisection: seqs go up with time."""
         bounds = connection.execute(select(func.min(BusMessage.seq), func.max(BusMessage.seq))).one()

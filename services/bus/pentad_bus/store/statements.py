@@ -58,7 +58,8 @@ class Statements:
         """The first segments, up to so many messages, but at least one; before them the last one's number."""
         last = size = 0
         cursor.execute(
-            f"SELECT number, messages, length(body) FROM log_segments ORDER BY number LIMIT {_MOST_SEGMENTS}"
+            "SELECT number, messages, length(body) FROM log_segments WHERE number > 0 "
+            f"ORDER BY number LIMIT {_MOST_SEGMENTS}"
         )
         for number, messages, length in cursor.fetchall():
             most_messages -= messages
@@ -66,16 +67,51 @@ class Statements:
             if last and (most_messages < 0 or size > _MOST_BYTES):
                 break
             last = number
-        cursor.execute(f"SELECT body FROM log_segments WHERE number <= {self._mark} ORDER BY number", (last,))
+        cursor.execute(
+            f"SELECT body FROM log_segments WHERE number > 0 AND number <= {self._mark} ORDER BY number",
+            (last,),
+        )
         return last, [bytes(body) for (body,) in cursor.fetchall()]
 
-    def drop_segments(self, cursor: Any, upto: int) -> None:
+    def all_segments(self, cursor: Any) -> list[bytes]:
+        """All that were not set aside."""
+        cursor.execute("SELECT body FROM log_segments WHERE number > 0 ORDER BY number")
+        return [bytes(body) for (body,) in cursor.fetchall()]
+
+    def drop_segments(self, cursor: Any, upto: int, above: int = 0) -> None:
         """Forgets segments."""
-        cursor.execute(f"DELETE FROM log_segments WHERE number <= {self._mark}", (upto,))
+        mark = self._mark
+        cursor.execute(f"DELETE FROM log_segments WHERE number > {mark} AND number <= {mark}", (above, upto))
+
+    def messages_in(self, cursor: Any, number: int) -> int:
+        """How many messages a segment has."""
+        cursor.execute(f"SELECT messages FROM log_segments WHERE number = {self._mark}", (number,))
+        return int(cursor.fetchone()[0])
+
+    def lowest(self, cursor: Any) -> int:
+        """The lowest number of a segment that was set aside; 0 if there is none."""
+        cursor.execute("SELECT coalesce(min(number), 0) FROM log_segments WHERE number < 0")
+        return int(cursor.fetchone()[0])
+
+    def set_aside(self, cursor: Any) -> int:
+        """Messages, at least one a segment, that were set aside: their segments' numbers are negative."""
+        cursor.execute(
+            "SELECT coalesce(sum(CASE WHEN messages > 1 THEN messages ELSE 1 END), 0) "
+            "FROM log_segments WHERE number < 0"
+        )
+        return int(cursor.fetchone()[0])
+
+    def inbox_name(self, cursor: Any, inbox_id: int) -> str:
+        """The inbox's name; empty if it is gone."""
+        cursor.execute(f"SELECT recipient FROM inboxes WHERE id = {self._mark}", (inbox_id,))
+        row = cursor.fetchone()
+        return str(row[0]) if row else ""
 
     def log_size(self, cursor: Any) -> tuple[int, int]:
         """The number of the last segment, and the messages in all."""
-        cursor.execute("SELECT coalesce(max(number), 0), coalesce(sum(messages), 0) FROM log_segments")
+        cursor.execute(
+            "SELECT coalesce(max(number), 0), coalesce(sum(messages), 0) FROM log_segments WHERE number > 0"
+        )
         last, messages = cursor.fetchone()
         return int(last), int(messages)
 

@@ -1,0 +1,377 @@
+"""The bus as it runs on Redis: links, wake-ups, the archive, and what happens by the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+from redis.asyncio.cluster import RedisCluster
+
+from pentad_bus.counters import Counters
+from pentad_bus.group_commit import resolve
+from pentad_bus.limits import Limits
+from pentad_bus.message_types import MessageTypes
+from pentad_bus.publisher import Origin
+from pentad_bus.redis.archive import Archive
+from pentad_bus.redis.archiver import Archiver
+from pentad_bus.redis.broker import RedisBroker
+from pentad_bus.redis.drafts import Draft, Frame
+from pentad_bus.redis.link import Link, LinkOptions
+from pentad_bus.redis.script import (
+    OUTAGES,
+    TENANTS,
+    Answer,
+    Client,
+    call,
+    open_client,
+    tenant_prefix,
+    unavailable,
+)
+from pentad_bus.redis.tasks import stop
+from pentad_bus.redis.wakeups import Wakeups
+from pentad_bus.retention import Retention, Sweeper
+from pentad_common.errors import PentadError, StartupError, Unavailable
+from pentad_common.ids import new_id
+from pentad_common.telemetry import get_logger
+
+log = get_logger(__name__)
+
+_TICK = 0.25
+_HEARTBEAT = 1.0
+_PING = 0.5
+_TIMEOUT = 3.0
+_OLDEST_VERSION = 7
+_TAIL_POLL = 0.1
+_CATCH_UP = 5.0
+"""Seconds that a reader waits at most until the archive has what was there when it asked."""
+_LOOK_BACK = 0.001
+"""Seconds by which the history's times and those in Redis may differ."""
+
+Result = TypeVar("Result")
+
+
+class _Ledger:
+    """What `Line` and the sweeper ask of a ledger."""
+
+    def __init__(self, links: dict[str, Link]) -> None:
+        self._links = links
+        self.on_health: Callable[[bool], None] = lambda healthy: None
+        """Told when Redis goes away or is full, and when it is back."""
+        self.archiver: Archiver
+
+    async def flushed(self) -> None:
+        """Waits until all that was handed in so far is stored. Raises Unavailable."""
+        await asyncio.gather(*(link.flushed() for link in self._links.values() if link.busy))
+
+    def hurry(self) -> None:
+        """Links do by themselves."""
+
+    async def call(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """Runs a writing method of the archive."""
+        found: Result = await self.archiver.call(function, *arguments)
+        return found
+
+
+class RedisBus:
+    """One of several bus processes. Start it within an event loop, and close it there."""
+
+    def __init__(
+        self,
+        url: str,
+        archive: Archive,
+        limits: Limits,
+        keep: Retention,
+        sweep_every: float,
+        types: MessageTypes | None = None,
+        *,
+        lease: float = 5.0,
+    ) -> None:
+        self.url = url
+        self.journal = archive
+        self.limits = limits
+        self.counters = Counters()
+        self.process = f"{os.uname().nodename}-{os.getpid()}-{new_id()[-6:]}"
+        self.broker = RedisBroker(limits, self.counters, self._open_link, types)
+        self.ledger = _Ledger(self.broker.directory.links)
+        self.draining: float | None = None
+        """When the process ends, in epoch seconds, once that is known."""
+        self._lease = lease
+        self._keep = keep
+        self._sweeper = Sweeper(self, keep)
+        self._sweep_every = sweep_every
+        self._readers = ThreadPoolExecutor(4, thread_name_prefix="history")
+        self._ended = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._calm = False
+        self._client: Client
+        self._wakeups: Wakeups
+        self._archiver: Archiver
+
+    async def start(self) -> None:
+        """Finds Redis and the archive. Raises StartupError."""
+        self._client = await self._connect()
+        self._wakeups = Wakeups(self._client, self.process, self._heard)
+        self._archiver = self.ledger.archiver = Archiver(self._client, self.journal, self.counters)
+        await self._archiver.start()
+        self._wakeups.start()
+        self.broker.on_ended = self._ended.set
+        loops = (self._keep_time(), self._keep_alive(), self._keep_watch(), self._keep_sweeping())
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
+
+    async def _connect(self) -> Client:
+        client = open_client(self.url, cluster=False, timeout=_TIMEOUT)
+        try:
+            server: Any = await client.info("server")
+            cluster: Any = await client.info("cluster")
+        except OUTAGES as error:
+            await client.aclose()
+            raise StartupError(
+                f"Redis does not answer at {_hidden(self.url)} ({error}): check PENTAD_REDIS_URL"
+            ) from None
+        version = str(server.get("valkey_version") or server["redis_version"])
+        if int(version.split(".")[0]) < _OLDEST_VERSION:
+            await client.aclose()
+            raise StartupError(
+                f"Redis at {_hidden(self.url)} is {version}: the bus needs 7 or later, or Valkey"
+            )
+        self._calm = int(server.get("uptime_in_seconds", 0)) > self._lease
+        if not cluster.get("cluster_enabled"):
+            return client
+        await client.aclose()
+        return open_client(self.url, cluster=True, timeout=_TIMEOUT)
+
+    async def close(self) -> None:
+        """Says what is left, gives back what is held, and leaves."""
+        await stop(self._tasks)
+        for timer in self._timers.values():
+            timer.cancel()
+        await asyncio.gather(*(link.close() for link in self.broker.directory.links.values()))
+        await self._archiver.close()
+        await self._wakeups.close()
+        self._readers.shutdown(wait=True)
+        await self._client.aclose()
+        await asyncio.to_thread(self.journal.close)
+
+    async def drain(self, seconds: float) -> None:
+        """Tells every client to finish and connect elsewhere, and waits until they have, at most
+        `seconds`.
+        """
+        self.draining = self.broker.clock.wall() + seconds
+        self.broker.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.broker.directory.sessions():
+                    self._ended.clear()
+                    await self._ended.wait()
+
+    def check_open(self) -> None:
+        """Raises Unavailable SERVER_DRAINING if nobody may connect any more."""
+        if self.draining is not None:
+            raise Unavailable("SERVER_DRAINING", "this bus is going away; connect again", retry_after=0.2)
+
+    # ---------------------------------------------------------------------------------------------- links
+
+    def _open_link(self, tenant_id: str) -> Link:
+        options = LinkOptions(self.process, self.limits, self._lease, self.counters, self._calm)
+        link = Link(self._client, tenant_id, options)
+        link.guarded = self._wakeups.guards
+        link.on_history = self._archiver.news
+        link.on_sooner = partial(self._sooner, link)
+        self._wakeups.follow(tenant_id)
+        return link
+
+    def _heard(self, tenant_id: str, process: str, names: list[str]) -> None:
+        link = self.broker.directory.links[tenant_id]
+        if names == ["!"]:
+            self._archiver.hurry()
+        elif process == link.process:
+            return
+        elif names:
+            link.look(names)
+        else:
+            self._sooner(link, 0.0)
+
+    def _sooner(self, link: Link, due: float) -> None:
+        """Has a tick at `due`, in epoch seconds, unless there is one before."""
+        loop = asyncio.get_running_loop()
+        when = loop.time() + max(0.0, due - self.broker.clock.wall()) + 0.002
+        timer = self._timers.get(link.tenant_id)
+        if timer is not None and not timer.cancelled() and loop.time() < timer.when() <= when:
+            return
+        if timer is not None:
+            timer.cancel()
+        self._timers[link.tenant_id] = loop.call_at(when, lambda: loop.create_task(self._tick(link)))
+
+    async def _tick(self, link: Link) -> None:
+        try:
+            due = await link.tick()
+        except OUTAGES:
+            link.kick()  # it finds out, and tries again
+            return
+        if due is not None and due < _HEARTBEAT:
+            self._sooner(link, self.broker.clock.wall() + due)
+
+    async def publish(self, origin: Origin, body: bytes) -> tuple[str, bool]:
+        """Takes one message: its id, and whether it is a duplicate. Raises PentadError."""
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        duplicates: list[str] = []
+
+        def told(draft: Draft, error: PentadError | None, duplicate: bool) -> None:
+            if error is not None:
+                self.counters.rejected[error.reason] += 1
+                resolve(answered, error)
+            elif duplicate:
+                self.counters.duplicates += 1
+                duplicates.append(draft.id)
+
+        draft = self.broker.draft(origin, body)
+        frame = Frame([draft], told, _nothing, lambda: resolve(answered, None))
+        self.broker.link(origin.tenant.id).submit(frame)
+        await answered
+        return draft.id, bool(duplicates)
+
+    async def stats(self, tenant_id: str, agent: str) -> list[list[Any]]:
+        """Inboxes as `tenant.lua` counts them. Raises Unavailable."""
+        try:
+            answer = await self.ask(tenant_id, "stats", {"agent": agent.split("/")[0]})
+        except OUTAGES:
+            raise unavailable() from None
+        return list(answer["queues"])
+
+    async def ask(self, tenant_id: str, operation: str, ask: dict[str, Any]) -> Answer:
+        """An operation that is nobody's in particular. Raises what is in OUTAGES."""
+        limits = self.limits
+        bounds = [limits.max_queue_messages, limits.max_queue_bytes, limits.queue_overflow]
+        return await call(self._client, tenant_id, operation, {"p": self.process, "bounds": bounds, **ask})
+
+    # ---------------------------------------------------------------------------------------------- history
+
+    async def read(self, function: Callable[..., Result], *arguments: object, **options: object) -> Result:
+        """Runs a reading method of the archive in a thread."""
+        bound = partial(function, *arguments, **options)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, bound)
+
+    async def catch_up(self, tenant_id: str) -> None:
+        """Waits until the archive has what this tenant's log held when this was called, for a while."""
+        log_key = f"{tenant_prefix(tenant_id)}log"
+        with suppress(TimeoutError, *OUTAGES):
+            async with asyncio.timeout(_CATCH_UP):
+                newest: Any = await self._client.xrevrange(log_key, count=1)
+                await self._hurry(tenant_id)
+                while newest and await self._client.xrange(log_key, max=newest[0][0], count=1):  # noqa: ASYNC110 - it is another process's work
+                    await asyncio.sleep(0.01)
+        self.broker.stored_seq = await self.read(self.journal.newest_seq)
+
+    async def _hurry(self, tenant_id: str) -> None:
+        self._archiver.hurry()
+        if not self._archiver.leading:
+            await self.ask(tenant_id, "hurry", {})
+
+    async def stored_after(self, seq: int, tenant_id: str) -> int:
+        """Waits until a message after `seq` is in the archive; the last seq there."""
+        while (newest := await self.read(self.journal.newest_seq)) <= seq:
+            with suppress(*OUTAGES):
+                await self._hurry(tenant_id)
+            await asyncio.sleep(_TAIL_POLL)
+        self.broker.stored_seq = newest
+        return newest
+
+    # ---------------------------------------------------------------------------------------------- time
+
+    async def _keep_time(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            try:
+                self.broker.tick()
+            except Exception:
+                log.exception("a scheduled action failed")
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(_HEARTBEAT)
+            links = list(self.broker.directory.links.values())
+            for result in await asyncio.gather(*(self._tick(link) for link in links), return_exceptions=True):
+                if isinstance(result, BaseException):
+                    log.error("a tick failed", exc_info=result)
+
+    async def _keep_watch(self) -> None:
+        healthy = True
+        while True:
+            await asyncio.sleep(_PING)
+            try:
+                async with asyncio.timeout(_TIMEOUT):
+                    await self._ping()
+                    full = [link for link in self.broker.directory.links.values() if link.full]
+                    await asyncio.gather(*(link.probe() for link in full))
+                found = not any(link.full for link in full)
+            except OUTAGES:
+                found = False
+            if found != healthy:
+                healthy = found
+                (log.info if found else log.error)("Redis can be used" if found else "Redis cannot be used")
+                self.ledger.on_health(found)
+
+    async def _ping(self) -> None:
+        if isinstance(self._client, RedisCluster):
+            await self._client.ping(target_nodes=RedisCluster.PRIMARIES)
+        else:
+            await self._client.ping()
+
+    async def _keep_sweeping(self) -> None:
+        while True:
+            await asyncio.sleep(self._sweep_every)
+            try:
+                await self.sweep()
+            except PentadError as error:
+                log.warning("the history could not be swept", reason=error.reason)
+
+    async def sweep(self) -> int:
+        """Deletes history and dead letters that are too old or too much, if this process archives; how many
+        messages.
+        """
+        if not self._archiver.leading:
+            self._sweeper = Sweeper(self, self._keep)
+            return 0
+        await self.ledger.flushed()
+        for tenant_id in list(self.broker.directory.links):
+            await self.catch_up(tenant_id)
+        return await self._sweeper.sweep()
+
+    async def give_up_older(self, taken_before: float) -> None:
+        """Gives up what has waited since before a time, in epoch seconds."""
+        try:
+            for tenant_id in await self._tenants():
+                await self.ask(tenant_id, "age", {"before": taken_before})
+        except OUTAGES:
+            raise unavailable() from None
+
+    async def oldest_needed(self) -> int:
+        """The lowest seq that still waits, or is being worked on."""
+        try:
+            answers = [await self.ask(tenant_id, "oldest", {}) for tenant_id in await self._tenants()]
+        except OUTAGES:
+            raise unavailable() from None
+        times = [float(answer["oldest"]) for answer in answers if "oldest" in answer]
+        if not times:
+            return 1 << 62
+        return await self.read(self.journal.seq_at, min(times) - _LOOK_BACK)
+
+    async def _tenants(self) -> list[str]:
+        found: Any = await self._client.smembers(TENANTS)
+        return sorted(item if isinstance(item, str) else item.decode() for item in found)
+
+
+def _hidden(url: str) -> str:
+    """The URL without a password."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def _nothing(_draft: Draft, _settled: bool) -> None:
+    """Nothing is settled."""
