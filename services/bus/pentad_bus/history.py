@@ -138,8 +138,11 @@ class History:
         """Removes dead letters; how many. Raises InvalidArgument NOTHING_TO_PURGE."""
         chosen.check("NOTHING_TO_PURGE")
         async with self._dead:
-            await self._bus.ledger.flushed()
-            return await self._bus.ledger.call(self._journal.purge, tenant, chosen.ids, chosen.recipient)
+            return await self._purge(tenant, chosen)
+
+    async def _purge(self, tenant: str, chosen: Chosen) -> int:
+        await self._bus.ledger.flushed()
+        return await self._bus.ledger.call(self._journal.purge, tenant, chosen.ids, chosen.recipient)
 
     async def redrive(self, tenant: str, chosen: Chosen) -> int:
         """Puts dead letters back into their inboxes; how many. What has no inbox any more, or no room in it,

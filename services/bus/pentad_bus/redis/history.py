@@ -53,15 +53,13 @@ class RedisHistory(History):
         await self._settled(tenant)
         return await super().dead_letter(tenant, dead_letter_id)
 
-    async def purge(self, tenant: str, chosen: Chosen) -> int:
-        """Removes dead letters; how many."""
+    async def _purge(self, tenant: str, chosen: Chosen) -> int:
         await self._settled(tenant)
-        return await super().purge(tenant, chosen)
+        return await super()._purge(tenant, chosen)
 
-    async def redrive(self, tenant: str, chosen: Chosen) -> int:
-        """Puts dead letters back into their inboxes; how many."""
+    async def _redrive(self, tenant: str, chosen: Chosen) -> int:
         await self._settled(tenant)
-        count = await super().redrive(tenant, chosen)
+        count = await super()._redrive(tenant, chosen)
         await self._redis.catch_up(tenant)
         return count
 
