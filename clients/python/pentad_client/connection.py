@@ -8,6 +8,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from itertools import islice
 from types import TracebackType
 
 from pentad.bus.v1 import bus_pb2 as pb
@@ -15,7 +16,7 @@ from pentad_client.channel import Stream
 from pentad_client.delivery import Delivery
 from pentad_client.errors import Code, DeadlineExceeded, PentadError, Unavailable, from_proto
 from pentad_client.handlers import H, Handlers
-from pentad_client.link import Link
+from pentad_client.link import MOST_MESSAGES, Link
 from pentad_client.message import complete, new_message_id
 from pentad_client.publication import Publication, Publications
 from pentad_client.replies import Replies
@@ -289,13 +290,13 @@ class Connection:
         Raises PentadError if the connection has ended, or ends for good before the last was handed over; what
         was handed over before may be stored. Cancelling it takes no message back.
         """
-        together = Publications()
-        for message in messages:
+        together, rest = Publications(), iter(messages)
+        while some := list(islice(rest, MOST_MESSAGES)):
             if self._under_way() >= MOST_UNCONFIRMED:
                 await self._until(lambda: self._under_way() < MOST_UNCONFIRMED)
             if (error := self._cannot_send()) is not None:
                 raise error
-            self.waiting.append(together.add(complete(message)))
+            self.waiting.extend([together.add(complete(message)) for message in some])
             if self._link is not None:
                 self._link.wake()
         await together.finished()

@@ -210,11 +210,11 @@ class Link:
             self._seq += 1
             publication.seq = self._seq
             self.unconfirmed.append(publication)
-            if delivery is None:
-                add(seq=self._seq, message=publication.body)
-                continue
-            tag = delivery.tag if delivery.link is self else NO_DELIVERY
-            add(seq=self._seq, message=publication.body, settles=tag)
+            wire = add()
+            wire.seq = self._seq
+            wire.message = publication.body
+            if delivery is not None:
+                wire.settles = delivery.tag if delivery.link is self else NO_DELIVERY
 
     async def _read(self) -> None:
         while (frame := await self._stream.read()) is not None:

@@ -21,6 +21,10 @@ PRIORITIES = {
 }
 
 
+_DURABLE = bus_pb2.DURABILITY_DURABLE
+_BEST_EFFORT = bus_pb2.DURABILITY_BEST_EFFORT
+
+
 class MessageType(StrEnum):
     """The well-known types. Any other text is a user's own."""
 
@@ -115,12 +119,11 @@ def new_message(
     """A message to one of `recipient`, `topic` and `broadcast`. Times in seconds; `content` as in
     `to_content`.
     """
-    message = bus_pb2.Message(
-        id=message_id or new_message_id(),
-        type=type,
-        priority=PRIORITIES[priority],
-        durability=bus_pb2.DURABILITY_DURABLE if durable else bus_pb2.DURABILITY_BEST_EFFORT,
-    )
+    message = bus_pb2.Message()
+    message.id = message_id or new_message_id()
+    message.type = type
+    message.priority = PRIORITIES[priority]
+    message.durability = _DURABLE if durable else _BEST_EFFORT
     if headers:
         message.headers.update(headers)
     if correlation_id:

@@ -44,26 +44,26 @@ class Publications:
     def __init__(self) -> None:
         self.refused: list[tuple[int, PentadError]] = []
         """Which ones were, by place, and why."""
-        self._left = self._count = 0
+        self.left = 0
+        """How many are neither stored nor refused."""
+        self._count = 0
         self._finished: asyncio.Future[None] | None = None
 
     def add(self, message: pb.Message) -> Publication:
         """One more."""
-        self._left += 1
-        self._count += 1
-        return _OneOfMany(message, self, self._count - 1)
+        place = self._count
+        self._count = place + 1
+        self.left += 1
+        return _OneOfMany(message, self, place)
 
-    def settle(self, place: int, error: PentadError | None) -> None:
-        """One of them is stored, or was refused."""
-        self._left -= 1
-        if error is not None:
-            self.refused.append((place, error))
-        if not self._left and self._finished is not None and not self._finished.done():
+    def finish(self) -> None:
+        """Nothing is left for the moment."""
+        if self._finished is not None and not self._finished.done():
             self._finished.set_result(None)
 
     async def finished(self) -> None:
         """Waits until each is stored or refused."""
-        if self._left:
+        if self.left:
             self._finished = asyncio.get_running_loop().create_future()
             await self._finished
 
@@ -71,12 +71,11 @@ class Publications:
 class _OneOfMany(Publication):
     __slots__ = ("_all", "_place", "_settled")
 
-    def __init__(self, message: pb.Message, all_: Publications, place: int) -> None:
+    def __init__(self, message: pb.Message, together: Publications, place: int) -> None:
         self.body = message.SerializeToString()
         self.settles = None
-        self.seq = 0
         self.refused = False
-        self._all = all_
+        self._all = together
         self._place = place
         self._settled = False
 
@@ -87,10 +86,13 @@ class _OneOfMany(Publication):
     def confirm(self) -> None:
         if not self._settled:
             self._settled = True
-            self._all.settle(self._place, None)
+            together = self._all
+            together.left -= 1
+            if not together.left:
+                together.finish()
 
     def refuse(self, error: PentadError) -> None:
         self.refused = True
         if not self._settled:
-            self._settled = True
-            self._all.settle(self._place, error)
+            self._all.refused.append((self._place, error))
+            self.confirm()

@@ -71,7 +71,7 @@ def check_message(message: Message, body: bytes, message_id: str) -> None:
         raise _first_violation(message)
     if len(body) > MOST_HEADER_BYTES and message.headers:
         _check_headers(message)
-    if body.find(0) >= 0 and "\0" in f"{message.id}{message.type}{message.run_id}{message.correlation_id}":
+    if "\0" in message_id or "\0" in message.type or "\0" in message.run_id + message.correlation_id:
         raise _invalid("message", "texts must not contain the character NUL")
 
 

@@ -65,6 +65,15 @@ class PriorityQueue(Iterator[T]):
             chosen = self._next_level(chosen)
         return levels[chosen].popleft()
 
+    def only_level(self) -> deque[T] | None:
+        """What waits, if all of it is of one level; else None. Whoever takes from it has it counted again."""
+        levels = [level for level in self._levels if level]
+        return levels[0] if len(levels) == 1 else None
+
+    def count_again(self) -> None:
+        """After something was taken from `only_level`."""
+        self._size = sum(map(len, self._levels))
+
     def _next_level(self, highest: int) -> int:
         passed = self._passed
         chosen = highest

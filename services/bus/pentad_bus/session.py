@@ -117,8 +117,9 @@ class Session:
         ready, counters, open_ = inbox.ready, self._settlement.counters, self.open
         credit = self._credit_bytes
         count = 0
+        only = ready.only_level()  # nothing is put back meanwhile
         while count < most and size < MOST_BATCH_BYTES and not (credit and self._open_bytes >= credit):
-            entry = next(ready, None)
+            entry = next(ready, None) if only is None else only.popleft() if only else None
             if entry is None:
                 break
             if entry.expires and entry.expires <= now:
@@ -134,6 +135,7 @@ class Session:
             self._open_bytes += length
             size += length
             taken.append((tag, entry))
+        ready.count_again()
         inbox.in_flight += count
         counters.delivered += count
         return size
@@ -141,11 +143,14 @@ class Session:
     def _close(self, tag: int) -> Entry | None:
         entry = self.open.pop(tag, None)
         if entry is None:
-            self.stale.append((tag, self._why_stale(tag)))
-            self._settlement.counters.stale += 1
+            self._stale(tag)
         else:
             self._open_bytes -= len(entry.body)
         return entry
+
+    def _stale(self, tag: int) -> None:
+        self.stale.append((tag, self._why_stale(tag)))
+        self._settlement.counters.stale += 1
 
     def _why_stale(self, tag: int) -> FailedPrecondition:
         if 0 < tag <= self._last_tag:
@@ -164,10 +169,13 @@ class Session:
 
     def ack(self, tags: Iterable[int]) -> None:
         """Settles deliveries."""
-        settled = self._settlement.settled
+        settled, take = self._settlement.settled, self.open.pop
         for tag in tags:
-            entry = self._close(tag)
-            if entry is not None:
+            entry = take(tag, None)
+            if entry is None:
+                self._stale(tag)
+            else:
+                self._open_bytes -= len(entry.body)
                 settled(entry)
 
     def nack(self, nack: Nack) -> None:
@@ -190,8 +198,7 @@ class Session:
         """Starts a delivery's ack_wait anew."""
         entry = self.open.pop(tag, None)
         if entry is None:
-            self.stale.append((tag, self._why_stale(tag)))
-            self._settlement.counters.stale += 1
+            self._stale(tag)
             return
         entry.deadline = self._settlement.clock.steady() + self._settlement.limits.ack_wait
         self.open[tag] = entry

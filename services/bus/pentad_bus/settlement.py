@@ -78,11 +78,14 @@ class Settlement:
 
     def settled(self, entry: Entry) -> None:
         """A delivery is acknowledged; the journal is told with the next commit."""
+        inbox = entry.inbox
         self.counters.acked += 1
-        entry.inbox.in_flight -= 1
+        inbox.in_flight -= 1
+        inbox.release(len(entry.body))
         if entry.stored:
-            self._ledger.later.settled.append((entry.seq, entry.inbox.id))
-        self._release(entry)
+            self._ledger.later.settled.append((entry.seq, inbox.id))
+        if entry.expires:
+            self.expiry.forget(entry)
 
     def settled_by_commit(self, entry: Entry) -> None:
         """A delivery is acknowledged by a commit that is stored already."""
