@@ -17,10 +17,11 @@ from pentad_client.errors import PentadError, Unavailable
 from tests.chaos.test_bus_disk import fill, health, small_disk
 from tests.fixtures.buses import BusProcess, Tenancy
 from tests.fixtures.valkey import RedisProcess
+from tests.integration.test_bus_redis_remains import remains
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 90.0
+SECONDS = 120.0
 MESSAGES = 10_000
 
 __all__ = ["small_disk"]
@@ -32,6 +33,7 @@ def pair(
 ) -> Iterator[list[BusProcess]]:
     """Two bus processes on one Redis that syncs every write."""
     options = {"bus_backend": "redis", "redis_url": redis_process.url, "bus_lease_seconds": "2"}
+    options["bus_ack_wait_seconds"] = "4"
     processes = [BusProcess(sqlite_url, tmp_path / f"bus{n}.log", **options) for n in range(2)]
     try:
         for process in processes:
@@ -120,11 +122,15 @@ async def test_kill_9_loses_nothing_and_repeats_nothing_settled(
                 await asyncio.to_thread(pair[0].start)
         await sending
         await until(lambda: len(answers) >= MESSAGES)
+        person = await tenancy.client("client", address=pair[1].address)
+        while any(one.bytes or one.in_flight for one in await person.bus.queue_stats()):  # noqa: ASYNC110
+            await asyncio.sleep(1)
     for task in tasks:
         task.cancel()
     assert (len(tally.confirmed), tally.confirmed - set(tally.delivered)) == (MESSAGES, set())
     assert tally.repeated == []
     assert answers == set(range(MESSAGES))
+    assert remains(redis_process.url, tenancy.tenant_id) == {}
     await tenancy.close()
 
 
@@ -226,7 +232,7 @@ async def _refusals(line: Connection, numbers: range, confirmed: set[int]) -> se
 
 
 async def _take(line: Connection, count: int) -> list[int]:
-    found = []
+    found: list[int] = []
     async with asyncio.timeout(SECONDS):
         while len(found) < count:
             delivery = await anext(line)

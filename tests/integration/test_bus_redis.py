@@ -156,7 +156,7 @@ async def test_an_instance_moves_to_another_process(
 async def test_an_agent_that_moves_goes_on_where_its_acks_ended(
     sqlite_url: str, redis_url: str, tmp_path: Path, tenancy: Tenancy
 ) -> None:
-    """From a bus that drains, and from one that was killed, to the other: in order, nothing acked once more."""
+    """From a bus that drains, and from one that was killed, to the other: in order, nothing acked again."""
     options = {"bus_backend": "redis", "redis_url": redis_url, "bus_lease_seconds": "3"}
     pair = [BusProcess(sqlite_url, tmp_path / f"bus{n}.log", **options) for n in range(2)]
     try:
@@ -170,6 +170,8 @@ async def test_an_agent_that_moves_goes_on_where_its_acks_ended(
         await take(worker, 10)
         await asyncio.sleep(0.2)  # an ack is stored within 10 ms
         assert await asyncio.to_thread(pair[0].stop) == 0
+        assert worker._task is not None
+        worker._task.cancel()  # it would come back there
         moved = await there.bus.connect("worker", credit=20)
         seen += [number_of(delivery.message) for delivery in await taken_and_acked(moved, 100)]
         await take(moved, 10)
@@ -186,7 +188,7 @@ async def test_an_agent_that_moves_goes_on_where_its_acks_ended(
 
 
 async def taken_and_acked(connection: Connection, count: int) -> list[Delivery]:
-    found = []
+    found: list[Delivery] = []
     async with asyncio.timeout(SECONDS):
         while len(found) < count:
             delivery = await anext(connection)

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from pentad.bus.v1 import bus_pb2 as pb
+from pentad_bus.redis.bus import RedisBus
 from pentad_client import Pentad
 from pentad_client.bus import Connection, message_filter, new_message
 from pentad_client.errors import Unavailable
@@ -158,6 +159,8 @@ async def test_another_process_archives_when_the_first_is_gone(
     options: dict[str, Any] = {"bus_backend": "redis", "redis_url": redis_url}
     async with serving(database_url, **options) as (other, second):
         async with serving(database_url, **options) as (address, first):
+            assert isinstance(first, RedisBus)
+            assert isinstance(second, RedisBus)
             assert (second._archiver.leading, first._archiver.leading) == (True, False)
             person = await tenancy.client("client", address=address)
             client = await tenancy.client(address=address)

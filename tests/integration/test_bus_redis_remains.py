@@ -80,7 +80,9 @@ async def test_nothing_is_left_behind(seed: int, sqlite_url: str, redis_url: str
                     fields["delay"] = 0.2
                 if chance.random() < 0.1:
                     fields["ttl"] = 600
-                sent.append(writer.publish_soon(new_message("work", str(number), recipient="worker", **fields)))
+                sent.append(
+                    writer.publish_soon(new_message("work", str(number), recipient="worker", **fields))
+                )
             await asyncio.gather(*sent)
         person = await tenancy.client("client", address=addresses[0])
         async with asyncio.timeout(SECONDS):

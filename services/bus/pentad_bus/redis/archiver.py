@@ -166,14 +166,15 @@ class Archiver:
         if not done:
             return None
         self._entry_size = 0.8 * self._entry_size + 0.2 * size / count
-        await self.call(self._archive.store, changes)
-        self._note(changes, repeated)
+        await self.call(self._store, changes, repeated)
         for key, last in done.items():
             milliseconds, _, number = last.decode().partition("-")
             await self._client.xtrim(key, minid=f"{milliseconds}-{int(number) + 1}", approximate=False)
         return longest * self._entry_size
 
-    def _note(self, changes: Changes, repeated: set[tuple[str, int]]) -> None:
+    def _store(self, changes: Changes, repeated: set[tuple[str, int]]) -> None:
+        """In the thread: what is committed is noted, whoever waits for it or not."""
+        self._archive.store(changes)
         if changes.messages:
             self._last_seq = changes.messages[-1][0]
             self._counters.stored_bytes += sum(len(row[-1]) for row in changes.messages)

@@ -49,6 +49,8 @@ _OLDEST_VERSION = 7
 _TAIL_POLL = 0.1
 _CATCH_UP = 5.0
 """Seconds that a reader waits at most until the archive has what was there when it asked."""
+_COME_BACK = 2
+"""Seconds after a start of Redis in which all who live have connected again."""
 _LOOK_BACK = 0.001
 """Seconds by which the history's times and those in Redis may differ."""
 
@@ -140,7 +142,7 @@ class RedisBus:
             raise StartupError(
                 f"Redis at {_hidden(self.url)} is {version}: the bus needs 7 or later, or Valkey"
             )
-        self._calm = int(server.get("uptime_in_seconds", 0)) > self._lease
+        self._calm = int(server.get("uptime_in_seconds", 0)) >= _COME_BACK
         if not cluster.get("cluster_enabled"):
             return client
         await client.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ class LinkOptions:
     lease: float
     counters: Counters
     calm: bool
-    """Whether Redis has been up for longer than a lease, so that who is not heard of is not there."""
+    """Whether Redis has been up for a while, so that who is not heard of is not there."""
 
 
 class Link(Outbox):
@@ -72,7 +73,7 @@ class Link(Outbox):
         self._client = client
         self._epoch = 1
         self._number = 0
-        self._healthy_since = -options.lease if options.calm else 0.0
+        self._healthy_since = -math.inf if options.calm else time.monotonic()
         self._untold: tuple[int, Settled, list[tuple[Frame, Draft]]] | None = None
         """What an exchange said whose answer did not come: said again under the same number, without its
         publishes; and those that would settle something.
@@ -162,8 +163,6 @@ class Link(Outbox):
     def _recovered(self) -> None:
         if self.failing:
             log.info("Redis can be used again")
-            self._healthy_since = time.monotonic()
-        elif not self.options.calm:
             self._healthy_since = time.monotonic()
         self.failing = False
 
