@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from pentad_cli.completion import agent_names, run_ids
-from pentad_cli.failure import UsageProblem
+from pentad_cli.failure import Exit, UsageProblem
 from pentad_cli.options import PAIR, SPAN, json_option, limit_option
 from pentad_cli.session import with_pentad
+from pentad_cli.terminal import say
 from pentad_cli.tree import group
 
 if TYPE_CHECKING:
@@ -25,13 +26,13 @@ pentad messages --run last
 pentad messages --agent writer --type pentad.task --json
 pentad messages --follow                     as they come, until Ctrl-C
 pentad messages --since 2026-01-31T08:00:00 --until 2026-01-31T09:00:00
-pentad messages send writer '{"title": "Bees"}' --type draft
+pentad messages send shop '{"item": 7}' --type order
 """
 SEND_EXAMPLES = """
-pentad messages send writer '{"title": "Bees"}' --type draft
+pentad messages send shop '{"item": 7}' --type order
 pentad messages send --topic orders.eu.new --file order.json --type order --priority high
 pentad messages send --broadcast "the lights go out at six" --header floor=3
-pentad messages send writer "take a break" --delay 10m --ttl 1h
+pentad messages send shop "take a break" --delay 10m --ttl 1h
 """
 
 DEAD_EXAMPLES = """
@@ -165,6 +166,8 @@ def send(words: tuple[str, ...], file: str | None, as_json: bool, **given: Any) 
         show_json({"message_id": answer.message_id, "duplicate": answer.duplicate})
     else:
         print(answer.message_id)
+        if answer.duplicate:
+            say("it was stored before and is not stored again")
 
 
 @messages.command("dead", examples=DEAD_EXAMPLES)
@@ -222,22 +225,24 @@ def _show_dead(dead_letter_id: str, as_json: bool) -> None:
 @click.argument("dead_letter_ids", nargs=-1, metavar="[ID]...")
 @click.option("--agent", default="", metavar="NAME", shell_complete=agent_names, help="All of this inbox.")
 @click.option("--all", "everything", is_flag=True, help="All there are.")
-def redrive(dead_letter_ids: tuple[str, ...], agent: str, everything: bool) -> None:
-    """Put dead letters back into the inbox they came from."""
+def redrive(dead_letter_ids: tuple[str, ...], agent: str, everything: bool) -> int:
+    """Put dead letters back into the inbox they came from. Exit code 1 if one of the IDs is none."""
     _check_choice(dead_letter_ids, agent, everything)
     count = with_pentad(lambda pentad: pentad.bus.redrive(dead_letter_ids, recipient=agent, all=everything))
     print(f"{count} put back")
+    return Exit.OK if count >= len(dead_letter_ids) else Exit.FAILED
 
 
 @messages.command("purge", examples=PURGE_EXAMPLES)
 @click.argument("dead_letter_ids", nargs=-1, metavar="[ID]...")
 @click.option("--agent", default="", metavar="NAME", shell_complete=agent_names, help="All of this inbox.")
 @click.option("--all", "everything", is_flag=True, help="All there are.")
-def purge(dead_letter_ids: tuple[str, ...], agent: str, everything: bool) -> None:
-    """Remove dead letters for good; the history keeps the messages."""
+def purge(dead_letter_ids: tuple[str, ...], agent: str, everything: bool) -> int:
+    """Remove dead letters for good; the history keeps the messages. Exit code 1 if one of the IDs is none."""
     _check_choice(dead_letter_ids, agent, everything)
     count = with_pentad(lambda pentad: pentad.bus.purge(dead_letter_ids, recipient=agent, all=everything))
     print(f"{count} removed")
+    return Exit.OK if count >= len(dead_letter_ids) else Exit.FAILED
 
 
 def _check_choice(dead_letter_ids: tuple[str, ...], agent: str, everything: bool) -> None:

@@ -117,8 +117,12 @@ def new_message(
     message_id: str = "",
 ) -> bus_pb2.Message:
     """A message to one of `recipient`, `topic` and `broadcast`. Times in seconds; `content` as in
-    `to_content`.
+    `to_content`. Raises ValueError for several destinations, or an unknown priority.
     """
+    if bool(recipient) + bool(topic) + broadcast > 1:
+        raise ValueError("a message has one destination: recipient, topic or broadcast")
+    if priority not in PRIORITIES:
+        raise ValueError(f"there is no priority {priority!r}; there are {', '.join(PRIORITIES)}")
     message = bus_pb2.Message()
     message.id = message_id or new_message_id()
     message.type = type

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from pentad_common.errors import InvalidArgument
-from pentad_common.telemetry import get_logger
-
-log = get_logger(__name__)
+from pentad_common.errors import InvalidArgument, ResourceExhausted
 
 PRIORITIES = {"LOW": 1, "NORMAL": 2, "HIGH": 3, "CRITICAL": 4}
 VARIABLES = frozenset({"type", "priority", "sender", "headers", "topic", *PRIORITIES})
@@ -26,7 +22,7 @@ MOST_SUMS = 8
 MOST_PATTERN = 64
 """Characters of a regular expression, which is compiled anew for each message."""
 MOST_SECONDS = 0.1
-"""What one evaluation may take before the filter is given up."""
+"""CPU that the filters of one message may take together, before the message is refused."""
 
 _MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|map|filter|sortBy)\s*\(")
 _WHOLE = re.compile(r"(?<!in )\bheaders\b(?!\s*[.\[])")
@@ -46,7 +42,6 @@ class Filter:
         if any(sign in expression for sign in "\0\r\n"):
             raise _invalid("".join(c if c.isprintable() else "?" for c in expression), "it must be one line")
         _check_cost(expression)
-        self._spent = False
         self._error = ExpressionError
         try:
             self._expression = Expression(expression, VARIABLES)
@@ -57,22 +52,20 @@ class Filter:
         """Whether a message with these VARIABLES passes. What cannot be told, such as a missing header, does
         not.
         """
-        if self._spent:
-            return False
-        started = time.thread_time()
         try:
             return self._expression.evaluate(values) is True
         except self._error:
             return False
-        finally:
-            self._watch(time.thread_time() - started)
 
-    def _watch(self, seconds: float) -> None:
-        if seconds > MOST_SECONDS:
-            self._spent = True
-            log.error(
-                "a subscription's filter takes too long and passes nothing from now on", seconds=seconds
-            )
+
+def filters_too_slow(topic: str) -> ResourceExhausted:
+    """What is said of a message whose filters took more than MOST_SECONDS: the time is every tenant's."""
+    return ResourceExhausted(
+        "FILTERS_TOO_SLOW",
+        f"the filters of the subscriptions to topic {topic[:100]!r} take over {MOST_SECONDS:g} s for this "
+        "message; use fewer or simpler ones, above all without loops and `matches`",
+        topic=topic[:100],
+    )
 
 
 def _check_cost(expression: str) -> None:

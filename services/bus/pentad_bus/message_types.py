@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from inspect import iscoroutinefunction
 
 from pentad.bus.v1.bus_pb2 import Message
 from pentad_bus.admission import check_message, read_message
@@ -25,8 +26,9 @@ GROUP = "pentad.bus.message_types"
 RESERVED = "pentad."
 
 Handler = Callable[[Message], Message | None]
-"""Takes a message of its type; answers with what to store in its place, or None for it as it came. Raises
-PentadError to refuse it: its code, reason and text are what the sender sees.
+"""Takes a message of its type; answers with what to store in its place, or None for the one it was given,
+with what it changed there. Raises PentadError to refuse it: its code, reason and text are what the sender
+sees.
 """
 
 
@@ -56,8 +58,8 @@ class MessageTypes:
             raise ValueError(f"{type!r} cannot have a handler: 1 to 128 characters, and not `{RESERVED}*`")
         if type in self._handlers:
             raise ValueError(f"there is a handler of {type!r} already")
-        if not callable(handler):
-            raise ValueError(f"{handler!r} is no function")
+        if not callable(handler) or iscoroutinefunction(handler):
+            raise ValueError(f"{handler!r} is no plain function; it cannot be `async`, the bus does not wait")
         self._handlers[type] = handler
 
     def __contains__(self, type: str) -> bool:
@@ -78,7 +80,7 @@ class MessageTypes:
             check_message(message, body, message.id)
         except PentadError:
             raise
-        except Exception:
+        except (Exception, SystemExit):
             log.exception("the handler of a message type failed", type=type_)
             raise Internal("HANDLER_FAILED", f"the bus's handler of type {type_!r} failed") from None
         return message, body

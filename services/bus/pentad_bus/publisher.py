@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pentad.bus.v1.bus_pb2 import DURABILITY_BEST_EFFORT, Message
 from pentad_bus.admission import check_message, read_message, seconds
 from pentad_bus.entry import Entry
-from pentad_bus.filters import variables
+from pentad_bus.filters import MOST_SECONDS, filters_too_slow, variables
 from pentad_bus.inbox import Inbox, Subscription
 from pentad_bus.ledger import Commit
 from pentad_bus.limits import Limits
@@ -136,7 +137,8 @@ class Publisher:
         body += stamp(message.sender, now)
         if headers:
             body += Message(headers=headers).SerializeToString()
-        if not inbox.has_room(len(body)):
+        most = self._limits.tenant_queued_bytes
+        if not inbox.has_room(len(body)) or (most and inbox.usage.size + len(body) > most):
             return False
         expires = now + seconds(message.ttl) if message.HasField("ttl") else 0.0
         self.last_seq = seq = self.last_seq + 1
@@ -279,16 +281,20 @@ def _subscribers(origin: Origin, message: Message) -> list[Target]:
     _check_free(topic, origin)
     values: dict[str, Any] | None = None
     found: dict[int, Target] = {}
+    until = 0.0
     subscription: Subscription
     for subscription in origin.tenant.topics.match(topic):
         inbox = subscription.inbox
         if inbox.id in found:
             continue
         if subscription.condition is not None:
-            values = values or variables(
-                message.type, message.priority or 2, origin.name, message.headers, topic
-            )
-            if not subscription.condition(values):
+            if values is None:
+                values = variables(message.type, message.priority or 2, origin.name, message.headers, topic)
+                until = time.thread_time() + MOST_SECONDS
+            passes = subscription.condition(values)
+            if time.thread_time() > until:
+                raise filters_too_slow(topic)
+            if not passes:
                 continue
         found[inbox.id] = (inbox, subscription.pattern, subscription.shared)
     return list(found.values())

@@ -48,14 +48,18 @@ def test_a_handler_refuses_and_may_fail() -> None:
     def fail(message: Message) -> None:
         raise KeyError("x")
 
+    def leave(message: Message) -> None:
+        raise SystemExit(3)
+
     def grow(message: Message) -> None:
         message.payload.data = b"x" * 2_000_000
 
-    world = world_with(order=refuse, bug=fail, big=grow)
+    world = world_with(order=refuse, bug=fail, exit=leave, big=grow)
     a = world.connect("a")
     for type_, reason in (
         ("order", "ORDER_INVALID"),
         ("bug", "HANDLER_FAILED"),
+        ("exit", "HANDLER_FAILED"),
         ("big", "MESSAGE_TOO_LARGE"),
     ):
         world.publish(a, to("a", type=type_))
@@ -70,3 +74,13 @@ def test_some_types_have_no_handlers(type_: str) -> None:
     types.register("taken", lambda message: None)
     with pytest.raises(ValueError, match="handler"):
         types.register(type_, lambda message: None)
+
+
+def test_handlers_do_not_wait() -> None:
+    """An async function is refused when it is registered, not when a message comes."""
+
+    async def later(message: Message) -> None:
+        return None
+
+    with pytest.raises(ValueError, match="cannot be `async`"):
+        MessageTypes().register("order", later)  # type: ignore[arg-type]
