@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import Future
 from collections import deque
 from collections.abc import Sequence
 
@@ -10,7 +10,6 @@ from benchmarks.bus.job import EVERYONE, Job, sink
 from benchmarks.bus.tally import Receive
 from pentad_client import ClientConfig, Pentad
 from pentad_client.bus import Connection, new_message
-from pentad_client.errors import PentadError
 
 MOST_UNCONFIRMED = 8192
 CREDIT = 8192
@@ -34,9 +33,9 @@ class _Client:
 
 
 class Producer(_Client):
-    """Publishes a batch at a time, the next before the last is confirmed."""
+    """Publishes without a task a message, and waits for confirmations a batch at a time."""
 
-    _confirmations: deque[tuple[int, asyncio.Future[list[tuple[int, PentadError]]]]]
+    _confirmations: deque[list[Future[None]]]
 
     async def open(self) -> None:
         """Connects."""
@@ -47,28 +46,29 @@ class Producer(_Client):
 
     async def send(self, batch: Sequence[tuple[int, bytes]]) -> None:
         """Publishes; waits while too many are unconfirmed."""
-        durable = self._job.durable
-        messages = [
-            new_message(
-                "bench",
-                payload,
-                recipient=sink(target) if target != EVERYONE else "",
-                broadcast=target == EVERYONE,
-                durable=durable,
+        publish, durable = self._connection.publish_soon, self._job.durable
+        futures = [
+            publish(
+                new_message(
+                    "bench",
+                    payload,
+                    recipient=sink(target) if target != EVERYONE else "",
+                    broadcast=target == EVERYONE,
+                    durable=durable,
+                )
             )
             for target, payload in batch
         ]
-        stored = asyncio.ensure_future(self._connection.publish_many(messages))
-        self._confirmations.append((len(messages), stored))
-        self._under_way += len(messages)
+        self._confirmations.append(futures)
+        self._under_way += len(futures)
         while self._under_way > MOST_UNCONFIRMED:
             await self._confirm_batch()
 
     async def _confirm_batch(self) -> None:
-        count, stored = self._confirmations.popleft()
-        self._under_way -= count
-        for _, error in await stored:
-            raise error
+        futures = self._confirmations.popleft()
+        self._under_way -= len(futures)
+        for future in futures:
+            await future
 
     async def finish(self) -> None:
         """Waits for all confirmations."""

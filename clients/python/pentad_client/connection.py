@@ -285,7 +285,7 @@ class Connection:
 
     async def publish_many(self, messages: Iterable[pb.Message]) -> list[tuple[int, PentadError]]:
         """Publishes messages in order, and returns when each is stored or refused: those that were refused,
-        as (place, why). Cheaper than a `publish` for each, and takes any number.
+        as (place, why). One await for any number, without a task for each.
 
         Raises PentadError if the connection has ended, or ends for good before the last was handed over; what
         was handed over before may be stored. Cancelling it takes no message back.
