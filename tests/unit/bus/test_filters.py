@@ -95,7 +95,8 @@ def test_filters_that_add_up_refuse_the_message() -> None:
     """However many dear filters a topic has, the bus spends no more than its bound on a message."""
     world = World()
     dear = [f"[{'0,' * 200}{n}].exists(n, {' + '.join(['headers.a'] * 5)} == '')" for n in range(256)]
-    world.connect("greedy", "one", *(Wish("dear", expression) for expression in dear))
+    for number, expression in enumerate(dear):
+        world.connect(f"greedy-{number}", "one", Wish("dear", expression))
     modest = world.connect("modest", "one", Wish("cheap", "priority > 1"))
     sender = world.connect("sender")
     started = time.thread_time()
