@@ -11,8 +11,8 @@ from pentad_common.server import Server, run_service
 from pentad_common.settings import load_settings
 from pentad_llm_gateway.catalog import load_catalog
 from pentad_llm_gateway.gateway import Gateway
-from pentad_llm_gateway.providers.factory import ProviderFactory
-from pentad_llm_gateway.routing import Router
+from pentad_llm_gateway.generation import Generations
+from pentad_llm_gateway.limits.base import NoLimits
 from pentad_llm_gateway.servicer import LlmGatewayServicer
 from pentad_llm_gateway.settings import GatewaySettings
 from pentad_llm_gateway.store.sql import SqlCallStore
@@ -23,19 +23,15 @@ async def built(settings: GatewaySettings, database: Database) -> AsyncIterator[
     """The server with its servicer. After the block, what the calls cost is kept and the providers are
     closed."""
     catalog = load_catalog(settings.llm_catalog)
-    factory = ProviderFactory(settings, catalog)
-    router = Router(factory, catalog, settings.llm_default_model)
-    router.check_default()
-    gateway = Gateway(settings, router, SqlCallStore(database))
+    generations = Generations(settings, catalog)
+    gateway = Gateway(settings, generations, SqlCallStore(database), NoLimits())
     server = Server(settings, "llm", database)
-    server.add(
-        llm_pb2_grpc.add_LlmGatewayServiceServicer_to_server, LlmGatewayServicer(gateway, router, factory)
-    )
+    server.add(llm_pb2_grpc.add_LlmGatewayServiceServicer_to_server, LlmGatewayServicer(gateway, generations))
     try:
         yield server
     finally:
         await gateway.close()
-        await factory.close()
+        await generations.close()
 
 
 async def main() -> None:

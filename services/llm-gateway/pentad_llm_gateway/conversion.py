@@ -14,10 +14,11 @@ from pentad.common.v1 import common_pb2
 from pentad.llm.v1 import llm_pb2 as pb
 from pentad_common.errors import InvalidArgument, to_proto
 from pentad_llm_gateway import completion as c
+from pentad_llm_gateway.cache.base import CachePolicy
 from pentad_llm_gateway.call_record import Served
 from pentad_llm_gateway.catalog import CURRENCY, Price
-from pentad_llm_gateway.gateway import Done, Failed, Frame, Reply
 from pentad_llm_gateway.listing import ListedModel
+from pentad_llm_gateway.replies import Done, Failed, Frame, Reply
 from pentad_llm_gateway.store.base import ModelUsage, UsageQuery
 
 _ROLES: dict[int, c.Role] = {
@@ -134,6 +135,13 @@ def _sampling(proto: pb.Sampling) -> c.Sampling:
     )
 
 
+def read_cache_policy(request: pb.InvokeRequest | pb.InvokeStreamingRequest) -> CachePolicy:
+    """What the call may take from the cache and leave there."""
+    cache = request.cache
+    ttl = cache.ttl.ToNanoseconds() / 1e9 if cache.HasField("ttl") else None
+    return CachePolicy(cache.bypass, cache.no_store, ttl)
+
+
 def reply_proto(reply: Reply) -> pb.InvokeResponse:
     """A whole answer."""
     return pb.InvokeResponse(
@@ -203,6 +211,10 @@ def served_proto(served: Served) -> pb.Served:
         cached=served.cached,
         provider_request_id=served.provider_request_id,
         ignored_fields=served.ignored_fields,
+        failed_models=[
+            pb.FailedModel(model=item.model, provider=item.provider, reason=item.reason)
+            for item in served.failed_models
+        ],
     )
 
 

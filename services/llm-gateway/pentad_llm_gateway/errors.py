@@ -81,6 +81,9 @@ FAULT = Kind(
     "PROVIDER_ERROR", Code.INTERNAL, False, "{provider} answered something that cannot be understood"
 )
 
+CIRCUIT_OPEN = "circuit_open"
+"""The `provider_code` of a model that was not asked."""
+
 BY_CODE: Mapping[str, Kind] = {
     # OpenAI and those who speak its protocol
     "rate_limit_exceeded": RATE_LIMITED,
@@ -188,6 +191,18 @@ def upstream_timeout(provider: str, phase: str, seconds: float, *, retryable: bo
         f"{provider} took too long: {phase} took more than {seconds:g} s",
         {"provider": provider, "phase": phase.replace(" ", "_"), "seconds": f"{seconds:g}"},
         _RETRY_SECONDS if retryable else None,
+    )
+
+
+def circuit_open(provider: str, model: str, reason: str, seconds: float) -> PentadError:
+    """The error of a call that was not made, because the model failed too often of late with `reason`."""
+    kind = {kind.reason: kind for kind in (RATE_LIMITED, AUTHENTICATION, BUDGET)}.get(reason, UNAVAILABLE)
+    return error_for_code(
+        kind.code,
+        kind.reason,
+        f"{provider}/{model} is not asked for another {seconds:.1f} s, because it failed: {reason}",
+        {"provider": provider, "provider_code": CIRCUIT_OPEN, "opened_by": reason},
+        seconds,
     )
 
 

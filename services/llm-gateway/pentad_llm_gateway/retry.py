@@ -48,21 +48,21 @@ class RetryPolicy:
 async def retrying(
     policy: RetryPolicy,
     attempt: Callable[[], Awaitable[Result]],
-    left: Callable[[], float | None],
+    left: Callable[[PentadError], float | None],
     on_retry: Callable[[int, PentadError, float], None],
 ) -> Result:
     """The result of `attempt()`, called until it succeeds or its error shall not be tried again, which is
     raised.
 
-    `left()`: seconds until the caller gives up, None if never. `on_retry(attempt, error, wait)` is told of
-    each retry.
+    `left(error)`: seconds until it is given up after such an error, None if never.
+    `on_retry(attempt, error, wait)` is told of each retry.
     """
     number = 1
     while True:
         try:
             return await attempt()
         except PentadError as error:
-            wait = policy.wait(number, error, left())
+            wait = policy.wait(number, error, left(error))
             if wait is None:
                 raise
             on_retry(number, error, wait)

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 
 from pentad_common.errors import FailedPrecondition, NotFound, PentadError, StartupError, Unavailable
 from pentad_llm_gateway.catalog import Catalog, ModelEntry
-from pentad_llm_gateway.completion import Completion, Image, Sampling, without
-from pentad_llm_gateway.errors import invalid_request
 from pentad_llm_gateway.providers.base import Provider
 from pentad_llm_gateway.providers.factory import ProviderFactory
 
@@ -28,6 +26,16 @@ class Target:
     def name(self) -> str:
         """`provider/model`."""
         return f"{self.provider.name}/{self.model}"
+
+    @property
+    def known(self) -> bool:
+        """Whether the provider is known to have the model; names from outside are without bound."""
+        return self.model in self.provider.models()
+
+    @property
+    def label(self) -> str:
+        """The model's name in metrics and logs of many calls."""
+        return self.model if self.known else "other"
 
 
 class Router:
@@ -99,38 +107,3 @@ def _not_set_up(provider: str, why: str) -> PentadError:
     if "API_KEY" in why:
         return FailedPrecondition("PROVIDER_AUTHENTICATION", message, provider=provider)
     return Unavailable("PROVIDER_UNAVAILABLE", message, provider=provider)
-
-
-def fit(target: Target, completion: Completion) -> tuple[Completion, tuple[str, ...]]:
-    """The request as the model can take it, and the fields of it that were left out.
-
-    What shapes the answer only a little is left out; what the caller relies on is refused.
-    Raises InvalidArgument INVALID_REQUEST.
-    """
-    entry, name = target.entry, target.provider.name
-    if completion.tools and completion.tool_choice.mode != "none" and not entry.tools:
-        raise invalid_request(name, f"{target.model} cannot call tools", "completion.tools")
-    if not entry.images and any(
-        isinstance(part, Image) for item in completion.messages for part in item.parts
-    ):
-        raise invalid_request(name, f"{target.model} takes no pictures", "completion.messages")
-    if completion.response_format and completion.response_format.schema and not entry.json_schema:
-        raise invalid_request(
-            name, f"{target.model} cannot keep to a JSON Schema", "completion.response_format"
-        )
-    left_out = _left_out(target, completion.sampling)
-    if not left_out:
-        return completion, ()
-    fitted = replace(completion, sampling=without(completion.sampling, left_out))
-    return fitted, tuple(f"sampling.{field}" for field in left_out)
-
-
-def _left_out(target: Target, sampling: Sampling) -> tuple[str, ...]:
-    fields: list[str] = []
-    if not target.entry.sampling:
-        fields += [name for name in ("temperature", "top_p") if getattr(sampling, name) is not None]
-    if sampling.seed is not None and not target.provider.takes_seed:
-        fields.append("seed")
-    if sampling.reasoning_effort and not target.entry.reasoning:
-        fields.append("reasoning_effort")
-    return tuple(fields)

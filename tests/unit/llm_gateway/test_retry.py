@@ -60,7 +60,7 @@ async def test_retrying_until_it_works() -> None:
         return "done"
 
     quick = RetryPolicy(3, 0.001)
-    assert await retrying(quick, attempt, lambda: None, lambda number, *_: told.append(number)) == "done"
+    assert await retrying(quick, attempt, lambda _: None, lambda number, *_: told.append(number)) == "done"
     assert told == [1, 2]
 
 
@@ -71,5 +71,5 @@ async def test_retrying_gives_up() -> None:
         raise BUSY
 
     with pytest.raises(PentadError) as caught:
-        await retrying(RetryPolicy(2, 0.001), attempt, lambda: None, lambda *_: None)
+        await retrying(RetryPolicy(2, 0.001), attempt, lambda _: None, lambda *_: None)
     assert caught.value is BUSY

@@ -86,9 +86,13 @@ class AnthropicProvider(Provider):
             )
         return TokenCount(counted.input_tokens, estimated=False)
 
-    def _arguments(self, model: str, completion: Completion) -> dict[str, Any]:
+    def most_output_tokens(self, model: str, completion: Completion) -> int:
+        """See Provider."""
         most = self.model(model).max_output_tokens or _MAX_TOKENS
-        body = request_body(model, completion, min(most, _MAX_TOKENS))
+        return completion.sampling.max_output_tokens or min(most, _MAX_TOKENS)
+
+    def _arguments(self, model: str, completion: Completion) -> dict[str, Any]:
+        body = request_body(model, completion, self.most_output_tokens(model, completion))
         return body | ({"extra_body": dict(completion.extras)} if completion.extras else {})
 
     async def close(self) -> None:

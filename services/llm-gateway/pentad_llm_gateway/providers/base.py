@@ -16,6 +16,8 @@ from pentad_llm_gateway.catalog import ModelEntry, ProviderEntry
 from pentad_llm_gateway.completion import Answer, Completion, Event, TokenCount, estimate_input
 from pentad_llm_gateway.settings import GatewaySettings
 
+_UNBOUNDED_OUTPUT = 16_384
+
 
 class Provider(ABC):
     """Asks models. Raises PentadErrors of the gateway's taxonomy; retries nothing, since the gateway does."""
@@ -55,6 +57,12 @@ class Provider(ABC):
                 model=name,
             )
         return known or UNKNOWN_MODEL
+
+    def most_output_tokens(self, model: str, completion: Completion) -> int:
+        """Tokens that an answer has at most, as far as is known; where nothing bounds it, a guess."""
+        most = self.model(model).max_output_tokens
+        asked = completion.sampling.max_output_tokens
+        return min(asked, most) if asked and most else asked or most or _UNBOUNDED_OUTPUT
 
     def admitted(self, tenant: str) -> AbstractAsyncContextManager[object]:
         """Held during each call: a provider that can do only so much at once makes callers wait here."""
