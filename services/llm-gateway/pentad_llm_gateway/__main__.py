@@ -10,6 +10,7 @@ from pentad_common.db import Database
 from pentad_common.server import Server, run_service
 from pentad_common.settings import load_settings
 from pentad_llm_gateway.catalog import load_catalog
+from pentad_llm_gateway.catalog_watch import CatalogWatch
 from pentad_llm_gateway.gateway import Gateway
 from pentad_llm_gateway.generation import Generations
 from pentad_llm_gateway.limits.base import NoLimits
@@ -28,7 +29,8 @@ async def built(settings: GatewaySettings, database: Database) -> AsyncIterator[
     server = Server(settings, "llm", database)
     server.add(llm_pb2_grpc.add_LlmGatewayServiceServicer_to_server, LlmGatewayServicer(gateway, generations))
     try:
-        yield server
+        async with CatalogWatch(settings.llm_catalog, generations).running():
+            yield server
     finally:
         await gateway.close()
         await generations.close()

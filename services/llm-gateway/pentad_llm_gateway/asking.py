@@ -15,10 +15,11 @@ from pentad_llm_gateway.fallback import Candidates
 from pentad_llm_gateway.fitting import fit
 from pentad_llm_gateway.limits.base import Limits
 from pentad_llm_gateway.metrics import FALLBACKS, RETRIES
-from pentad_llm_gateway.pace import Pace, TimeLimits
+from pentad_llm_gateway.pace import Pace
 from pentad_llm_gateway.reserve import most
 from pentad_llm_gateway.retry import RetryPolicy, retrying
-from pentad_llm_gateway.routing import Target
+from pentad_llm_gateway.routing import not_set_up
+from pentad_llm_gateway.target import Target
 
 log = get_logger(__name__)
 
@@ -34,11 +35,10 @@ multiply the attempts made here."""
 class Asker:
     """Asks one candidate after another until one answers."""
 
-    def __init__(self, retry: RetryPolicy, time_limits: TimeLimits, limits: Limits) -> None:
+    def __init__(self, retry: RetryPolicy, breakers: Breakers, limits: Limits) -> None:
         self._retry = retry
-        self._time_limits = time_limits
         self._limits = limits
-        self.breakers = Breakers()
+        self.breakers = breakers
 
     @asynccontextmanager
     async def asked(
@@ -67,6 +67,8 @@ class Asker:
     def _turned(self, call: CallRecord, candidates: Candidates, target: Target) -> bool:
         """Whether the call can ask the target, which the record says from now on."""
         try:
+            if target.provider.unavailable():
+                raise not_set_up(target)
             call.turn_to(target, *fit(target, call.requested))
         except PentadError as error:
             self._note(candidates, target, error, asked=False)
@@ -99,7 +101,7 @@ class Asker:
 
     async def _attempts(self, call: CallRecord, candidates: Candidates, ask: Ask[Result]) -> Result:
         target = call.target
-        pace = Pace(target.provider.name, call.caller, self._time_limits)
+        pace = Pace(target.provider.name, call.caller, target.provider.time_limits(target.model))
 
         async def attempt() -> Result:
             with self.breakers.passed(target):

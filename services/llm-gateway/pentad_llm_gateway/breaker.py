@@ -11,16 +11,16 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Literal
 from weakref import WeakKeyDictionary, ref
 
 from pentad_common.errors import PentadError
 from pentad_common.telemetry import get_logger
+from pentad_llm_gateway.catalog import BreakerRules
 from pentad_llm_gateway.errors import circuit_open
 from pentad_llm_gateway.metrics import CIRCUIT_OPENINGS, CIRCUITS
 from pentad_llm_gateway.providers.base import Provider
-from pentad_llm_gateway.routing import Target
+from pentad_llm_gateway.target import Target
 
 log = get_logger(__name__)
 
@@ -34,25 +34,6 @@ COUNTS = frozenset({"PROVIDER_UNAVAILABLE", "PROVIDER_TIMEOUT", "PROVIDER_ERROR"
 
 _MOST_DEPLOYMENTS = 512
 """Of a provider: callers can name any model, and breakers must not pile up."""
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerRules:
-    """When circuits open, and for how long (seconds). A failed probe doubles `open_seconds`, up to
-    `most_open_seconds`."""
-
-    failures: int = 5
-    """In a row."""
-    ratio: float = 0.5
-    """Of failures among the last `window_calls`, all within `window_seconds`."""
-    window_calls: int = 20
-    window_seconds: float = 60.0
-    open_seconds: float = 10.0
-    most_open_seconds: float = 300.0
-    most_cooldown_seconds: float = 3600.0
-    """A provider's Retry-After is taken at its word up to here."""
-    refused_seconds: float = 60.0
-    """After a refusal of the gateway's key or account."""
 
 
 class Breaker:
@@ -171,9 +152,9 @@ class Breaker:
 class Breakers:
     """The circuits of all deployments. Those of a provider go with it: one made anew begins closed."""
 
-    def __init__(self, rules: BreakerRules | None = None) -> None:
-        self.rules = rules or BreakerRules()
-        """May be replaced at any time."""
+    def __init__(self, rules: Callable[[], BreakerRules]) -> None:
+        """`rules()`: those in force."""
+        self._rules = rules
         self._circuits: WeakKeyDictionary[Provider, OrderedDict[str, Breaker]] = WeakKeyDictionary()
 
     def of(self, target: Target) -> Breaker:
@@ -182,7 +163,7 @@ class Breakers:
         if target.model in circuits:
             circuits.move_to_end(target.model)
             return circuits[target.model]
-        breaker = circuits[target.model] = Breaker(lambda: self.rules)
+        breaker = circuits[target.model] = Breaker(self._rules)
         if len(circuits) > _MOST_DEPLOYMENTS:
             circuits.popitem(last=False)
         if target.known:

@@ -25,7 +25,7 @@ from pentad_llm_gateway.completion import (
     estimate_tokens,
 )
 from pentad_llm_gateway.fallback import FailedModel
-from pentad_llm_gateway.routing import Target
+from pentad_llm_gateway.target import Target
 
 _GIVEN_UP = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "PROVIDER_TIMEOUT"})
 

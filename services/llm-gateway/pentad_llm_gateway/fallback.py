@@ -14,7 +14,7 @@ from typing import Literal
 
 from pentad_common.errors import PentadError
 from pentad_llm_gateway.errors import CIRCUIT_OPEN
-from pentad_llm_gateway.routing import Target
+from pentad_llm_gateway.target import Target
 
 Class = Literal["general", "context_window", "content_policy", ""]
 

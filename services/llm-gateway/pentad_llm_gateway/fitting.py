@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pentad_llm_gateway.completion import Completion, Image, Sampling, without
 from pentad_llm_gateway.errors import invalid_request
-from pentad_llm_gateway.routing import Target
+from pentad_llm_gateway.target import Target
 
 
 def fit(target: Target, completion: Completion) -> tuple[Completion, tuple[str, ...]]:

@@ -11,23 +11,24 @@ from pentad_common.call import CallContext
 from pentad_common.errors import PentadError
 from pentad_common.telemetry import get_logger
 from pentad_llm_gateway.asking import Asker
+from pentad_llm_gateway.breaker import Breakers
 from pentad_llm_gateway.cache.base import USUAL, CachePolicy
 from pentad_llm_gateway.call_record import CallRecord
 from pentad_llm_gateway.completion import Answer, Completion, TokenCount
 from pentad_llm_gateway.extras import check_extras
 from pentad_llm_gateway.fallback import Candidates
 from pentad_llm_gateway.fitting import fit
-from pentad_llm_gateway.generation import Generation, Generations
+from pentad_llm_gateway.generation import Generations
 from pentad_llm_gateway.ledger import Ledger
 from pentad_llm_gateway.limits.base import Limits, NoLimits
 from pentad_llm_gateway.metrics import OPEN_CALLS
-from pentad_llm_gateway.pace import Pace, TimeLimits
+from pentad_llm_gateway.pace import Pace
 from pentad_llm_gateway.replies import Done, Failed, Frame, Reply
 from pentad_llm_gateway.retry import RetryPolicy, retrying
-from pentad_llm_gateway.routing import Target
 from pentad_llm_gateway.settings import GatewaySettings
 from pentad_llm_gateway.store.base import CallStore, ModelUsage, UsageQuery
 from pentad_llm_gateway.streaming import Begun, begin, frames
+from pentad_llm_gateway.target import Target
 
 __all__ = ["Done", "Failed", "Frame", "Gateway", "Reply"]
 
@@ -48,10 +49,8 @@ class Gateway:
         self._store = store
         self._ledger = Ledger(store)
         self._retry = RetryPolicy(settings.llm_attempts, settings.llm_retry_seconds)
-        self._time_limits = TimeLimits(
-            settings.llm_first_token_seconds, settings.llm_between_tokens_seconds, settings.llm_total_seconds
-        )
-        self._asker = Asker(self._retry, self._time_limits, limits or NoLimits())
+        breakers = Breakers(lambda: generations.current.catalog.breaker)
+        self._asker = Asker(self._retry, breakers, limits or NoLimits())
 
     async def invoke(self, caller: CallContext, completion: Completion, policy: CachePolicy = USUAL) -> Reply:
         """Asks a model and waits for the whole answer. Raises PentadErrors of the taxonomy."""
@@ -103,7 +102,7 @@ class Gateway:
         with self._generations.held() as generation:
             target = generation.router.resolve(completion.model)
             fitted, _ = fit(target, completion)
-            pace = Pace(target.provider.name, caller, self._time_limits)
+            pace = Pace(target.provider.name, caller, target.provider.time_limits(target.model))
 
             async def count() -> TokenCount:
                 async with pace.whole():
@@ -126,7 +125,7 @@ class Gateway:
     ) -> Iterator[tuple[CallRecord, Candidates]]:
         """Around a call: it keeps to one reading of the catalog, and however it ends, it is recorded once."""
         with self._generations.held() as generation:
-            candidates = _candidates(generation, completion)
+            candidates = generation.router.candidates(completion.model)
             call = CallRecord(caller, candidates.first, completion, streamed)
             call.failed_models = candidates.failed_models
             with self._recorded(call):
@@ -152,10 +151,6 @@ class Gateway:
             open_calls.dec()
             self._ledger.record(call)
             _log(call)
-
-
-def _candidates(generation: Generation, completion: Completion) -> Candidates:
-    return Candidates([generation.router.resolve(completion.model)], lambda _: ())
 
 
 def _log(call: CallRecord) -> None:

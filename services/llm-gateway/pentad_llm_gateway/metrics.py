@@ -47,6 +47,10 @@ FALLBACKS = Counter(
     "Models that could not answer, so that another was asked.",
     ["gen_ai_provider_name", "error_type"],
 )
+CATALOG_RELOADS = Counter("pentad_llm_catalog_reloads", "Changes of the catalog file, by result.", ["result"])
+CATALOG_REFUSED = Gauge(
+    "pentad_llm_catalog_refused", "1 while the catalog's file is wrong and the one before it is in force."
+)
 LOST_RECORDS = Counter(
     "pentad_llm_lost_records", "Records of calls that were given up while the database was away."
 )

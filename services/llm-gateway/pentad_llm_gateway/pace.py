@@ -14,8 +14,9 @@ from pentad_llm_gateway.errors import upstream_timeout
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """Seconds; `total` is from the first attempt to the last token."""
+    """Seconds; `total` is from the first attempt at a deployment to the last token."""
 
+    connect: float
     first_token: float
     between_tokens: float
     total: float

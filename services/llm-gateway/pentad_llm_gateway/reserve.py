@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pentad_llm_gateway.completion import Completion, Usage, estimate_input
-from pentad_llm_gateway.routing import Target
+from pentad_llm_gateway.target import Target
 
 
 def most(target: Target, completion: Completion) -> tuple[int, int]:

@@ -7,9 +7,16 @@ can set them: no request may name an address or a key.
 
 from __future__ import annotations
 
+import os
+
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
 from pentad_common.settings import ServiceSettings
+
+
+def secret(variable: str) -> str:
+    """What a variable says that the operator named in the catalog; "" if it is not set, or none is named."""
+    return os.environ.get(variable, "") if variable else ""
 
 
 def _named(name: str) -> AliasChoices:

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Protocol
 
 from pentad_common.call import CallContext
-from pentad_llm_gateway.routing import Target
+from pentad_llm_gateway.target import Target
 
 
 class Reservation(Protocol):

@@ -10,7 +10,7 @@ from pentad_llm_gateway.completion import Answer, Completion, Event, Finished, T
 from pentad_llm_gateway.errors import cut_short
 from pentad_llm_gateway.providers.anthropic_format import EventReader, read_answer, request_body
 from pentad_llm_gateway.providers.base import Provider
-from pentad_llm_gateway.providers.chat import LazyClient
+from pentad_llm_gateway.providers.chat import LazyClient, http_timeout, own_timeout
 from pentad_llm_gateway.providers.sdk_errors import translated
 from pentad_llm_gateway.settings import GatewaySettings
 
@@ -32,24 +32,31 @@ class AnthropicProvider(Provider):
         super().__init__(name, settings, entry)
         self._client = LazyClient(self._make)
 
+    def _key(self) -> str:
+        if self.entry.api_key_env:
+            return self.api_key()
+        key = self.settings.anthropic_api_key
+        return key.get_secret_value() if key else ""
+
     def _make(self) -> AsyncAnthropic:
         from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
-        from httpx2 import Timeout
 
-        settings, connect = self.settings, self.settings.llm_connect_seconds
-        timeout = Timeout(settings.llm_total_seconds, connect=connect, pool=connect)
-        return AsyncAnthropic(
-            base_url=settings.anthropic_base_url,
-            api_key=settings.anthropic_api_key.get_secret_value() if settings.anthropic_api_key else "",
+        timeout = http_timeout(self.time_limits())
+        ambient = not self.entry.base_url
+        client = AsyncAnthropic(
+            base_url=self.entry.base_url or self.settings.anthropic_base_url,
+            api_key=self._key(),
             max_retries=0,
             timeout=timeout,
-            http_client=DefaultAsyncHttpxClient(timeout=timeout),
+            http_client=DefaultAsyncHttpxClient(timeout=timeout, trust_env=ambient),
             open_telemetry=False,
         )
+        # Headers of the environment are for Anthropic, not for a server that the catalog names.
+        return client if ambient else client.copy(set_default_headers={})
 
     def unavailable(self) -> str:
         """See Provider."""
-        return "" if self.settings.anthropic_api_key else "ANTHROPIC_API_KEY is not set for the gateway"
+        return self._no_key() or ("" if self._key() else "ANTHROPIC_API_KEY is not set for the gateway")
 
     async def invoke(self, model: str, completion: Completion) -> Answer:
         """See Provider."""
@@ -93,6 +100,7 @@ class AnthropicProvider(Provider):
 
     def _arguments(self, model: str, completion: Completion) -> dict[str, Any]:
         body = request_body(model, completion, self.most_output_tokens(model, completion))
+        body |= own_timeout(self, model)
         return body | ({"extra_body": dict(completion.extras)} if completion.extras else {})
 
     async def close(self) -> None:

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from pentad_llm_gateway.completion import Answer, Completion, Event
 from pentad_llm_gateway.errors import cut_short
+from pentad_llm_gateway.pace import TimeLimits
 from pentad_llm_gateway.providers.base import Provider
 from pentad_llm_gateway.providers.chat_format import ChunkReader, read_answer, request_body
 from pentad_llm_gateway.providers.sdk_errors import translated
-from pentad_llm_gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
+    from httpx2 import Timeout
     from openai import AsyncOpenAI
+
+_AFTER_OURS = 1.0
 
 
 class ChatProvider(Provider):
@@ -56,6 +59,7 @@ class ChatProvider(Provider):
 
     def _arguments(self, model: str, completion: Completion) -> dict[str, Any]:
         body = request_body(model, completion, limit_field=self.limit_field, strict=self.strict_schemas)
+        body |= own_timeout(self, model)
         return body | ({"extra_body": dict(completion.extras)} if completion.extras else {})
 
 
@@ -83,16 +87,29 @@ class LazyClient:
             await client.close()
 
 
-def make_client(settings: GatewaySettings, base_url: str, api_key: str, *, ambient: bool) -> AsyncOpenAI:
+def http_timeout(limits: TimeLimits) -> Timeout:
+    """The SDKs' own time limits, a little beyond the gateway's, whose errors say more; but for connecting."""
+    from httpx2 import Timeout
+
+    return Timeout(limits.total + _AFTER_OURS, connect=limits.connect, pool=limits.connect)
+
+
+def own_timeout(provider: Provider, model: str) -> dict[str, Any]:
+    """The argument of a request to a model that has time limits of its own."""
+    entry = provider.model(model).time_limits
+    if entry.connect is None and entry.total is None:
+        return {}
+    return {"timeout": http_timeout(provider.time_limits(model))}
+
+
+def make_client(limits: TimeLimits, base_url: str, api_key: str, *, ambient: bool) -> AsyncOpenAI:
     """OpenAI's client without retries of its own.
 
     `ambient`: whether OpenAI's other variables (organisation, headers) and proxies of the environment count.
     """
-    from httpx2 import Timeout
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-    connect = settings.llm_connect_seconds
-    timeout = Timeout(settings.llm_total_seconds, connect=connect, pool=connect)
+    timeout = http_timeout(limits)
     client = AsyncOpenAI(
         base_url=base_url,
         api_key=api_key,

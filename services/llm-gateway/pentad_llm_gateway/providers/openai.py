@@ -22,15 +22,20 @@ class OpenAIProvider(ChatProvider):
         super().__init__(name, settings, entry)
         self._client = LazyClient(self._make)
 
-    def _make(self) -> AsyncOpenAI:
+    def _key(self) -> str:
+        if self.entry.api_key_env:
+            return self.api_key()
         key = self.settings.openai_api_key
-        return make_client(
-            self.settings, self.settings.openai_base_url, key.get_secret_value() if key else "", ambient=True
-        )
+        return key.get_secret_value() if key else ""
+
+    def _make(self) -> AsyncOpenAI:
+        url = self.entry.base_url or self.settings.openai_base_url
+        limits = self.time_limits()
+        return make_client(limits, url, self._key(), ambient=not self.entry.base_url)
 
     def unavailable(self) -> str:
         """See Provider."""
-        return "" if self.settings.openai_api_key else "OPENAI_API_KEY is not set for the gateway"
+        return self._no_key() or ("" if self._key() else "OPENAI_API_KEY is not set for the gateway")
 
     async def client(self) -> AsyncOpenAI:
         """See ChatProvider."""
