@@ -164,8 +164,9 @@ async def test_thinking_is_no_silence(upstream: Upstream, start_gateway: StartGa
     upstream.will(Answer("done", thoughts=5, pause=0.25))
     async with start_gateway(llm_first_token_seconds=1.0) as house:
         async with (await house.client()).llm.stream("hi", model=model) as stream:
-            assert len([event async for event in stream]) == 2
-        assert stream.text == "done"
+            events = [event async for event in stream]
+        assert (stream.text, stream.reasoning) == ("done", "hm" * 5)
+        assert [event.WhichOneof("delta") for event in events[:-1]] == ["reasoning"] * 5 + ["text"]
 
 
 @every_provider

@@ -38,7 +38,7 @@ class Asker:
     def __init__(self, retry: RetryPolicy, breakers: Breakers, limits: Limits) -> None:
         self._retry = retry
         self._limits = limits
-        self.breakers = breakers
+        self._breakers = breakers
 
     @asynccontextmanager
     async def asked(
@@ -74,7 +74,7 @@ class Asker:
             self._note(candidates, target, error, asked=False)
             return False
         try:
-            self.breakers.check(target, others=candidates.others())
+            self._breakers.check(target, others=candidates.others())
         except PentadError as error:
             self._note(candidates, target, error)
             return False
@@ -104,7 +104,7 @@ class Asker:
         pace = Pace(target.provider.name, call.caller, target.provider.time_limits(target.model))
 
         async def attempt() -> Result:
-            with self.breakers.passed(target):
+            with self._breakers.passed(target):
                 call.attempt()
                 return await ask(target, call.completion, pace)
 

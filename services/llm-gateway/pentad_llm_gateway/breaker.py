@@ -177,6 +177,14 @@ class Breakers:
         if wait := breaker.wait(others=others):
             raise circuit_open(target.provider.name, target.model, breaker.opened_by, wait)
 
+    def told(self, target: Target) -> str:
+        """Why a deployment is not asked now; "" when it is."""
+        circuits = self._circuits.get(target.provider)
+        breaker = circuits.get(target.model) if circuits else None
+        if breaker is None or not (wait := breaker.wait(others=True)):
+            return ""
+        return f"its circuit is open for another {wait:.0f} s after {breaker.opened_by}"
+
     @contextmanager
     def passed(self, target: Target) -> Iterator[None]:
         """Around one attempt, whose end the circuit takes note of. Raises as `check`."""

@@ -18,6 +18,7 @@ from pentad_llm_gateway.completion import (
     Finished,
     FinishReason,
     Opened,
+    ReasoningDelta,
     TextDelta,
     ToolCallDelta,
     Usage,
@@ -104,7 +105,7 @@ class CallRecord:
         """Takes in an event of the answer's stream."""
         self.asked = True
         match event:
-            case TextDelta(text) | ToolCallDelta(arguments=text):
+            case TextDelta(text) | ToolCallDelta(arguments=text) | ReasoningDelta(text=text):
                 self._output_estimate += max(1.0, estimate_tokens(text))
                 if self.first_token is None:
                     self.first_token = time.perf_counter()

@@ -45,7 +45,17 @@ class ToolResult:
     is_error: bool = False
 
 
-Part = Text | Image | ToolCall | ToolResult
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What a model thought: in words, or encrypted by its provider as `redacted`. `signature` is the
+    provider's seal, without which it takes its own thoughts for another's."""
+
+    text: str = ""
+    signature: str = ""
+    redacted: str = ""
+
+
+Part = Text | Image | ToolCall | ToolResult | Reasoning
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +152,16 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More of what the model thinks; `signature` and `redacted` come whole. One Reasoning has one `index`."""
+
+    index: int
+    text: str = ""
+    signature: str = ""
+    redacted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """The provider works on the answer: what it told of itself so far. Empty, it is a sign of life."""
 
@@ -158,7 +178,10 @@ class Finished:
     usage: Usage | None = None
 
 
-Event = Opened | TextDelta | ToolCallDelta | Finished
+Delta = TextDelta | ToolCallDelta | ReasoningDelta
+"""What a caller sees of an answer as it is made."""
+
+Event = Opened | Delta | Finished
 """A stream's events: any number of Opened and deltas, then Finished, and no more."""
 
 
@@ -214,6 +237,8 @@ def _estimate_part(part: Part) -> int:
             return estimate_tokens(content)
         case Image():
             return _TOKENS_AN_IMAGE
+        case Reasoning(text, _, redacted):
+            return estimate_tokens(text or redacted)
 
 
 def without(sampling: Sampling, fields: tuple[str, ...]) -> Sampling:

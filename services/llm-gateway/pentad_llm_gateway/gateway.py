@@ -49,8 +49,8 @@ class Gateway:
         self._store = store
         self._ledger = Ledger(store)
         self._retry = RetryPolicy(settings.llm_attempts, settings.llm_retry_seconds)
-        breakers = Breakers(lambda: generations.current.catalog.breaker)
-        self._asker = Asker(self._retry, breakers, limits or NoLimits())
+        self.breakers = Breakers(lambda: generations.current.catalog.breaker)
+        self._asker = Asker(self._retry, self.breakers, limits or NoLimits())
 
     async def invoke(self, caller: CallContext, completion: Completion, policy: CachePolicy = USUAL) -> Reply:
         """Asks a model and waits for the whole answer. Raises PentadErrors of the taxonomy."""
@@ -93,7 +93,7 @@ class Gateway:
             ):
                 async for frame in answer:
                     if isinstance(frame, Failed):
-                        self._asker.breakers.failed(call.target, frame.error)
+                        self.breakers.failed(call.target, frame.error)
                     yield frame
 
     async def count_tokens(self, caller: CallContext, completion: Completion) -> tuple[TokenCount, Target]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pentad_common.errors import PentadError
 from pentad_llm_gateway.call_record import Served
-from pentad_llm_gateway.completion import FinishReason, Message, TextDelta, ToolCallDelta, Usage
+from pentad_llm_gateway.completion import Delta, FinishReason, Message, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,5 +40,5 @@ class Failed:
     served: Served
 
 
-Frame = TextDelta | ToolCallDelta | Done | Failed
+Frame = Delta | Done | Failed
 """A frame of a streamed answer: any number of deltas, then Done or Failed."""

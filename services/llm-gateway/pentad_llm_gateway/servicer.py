@@ -12,7 +12,7 @@ from pentad_common.call import current_call
 from pentad_llm_gateway import conversion
 from pentad_llm_gateway.gateway import Gateway
 from pentad_llm_gateway.generation import Generations
-from pentad_llm_gateway.listing import list_models
+from pentad_llm_gateway.listing import list_aliases, list_models
 
 
 class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
@@ -53,8 +53,13 @@ class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
         """See llm.proto."""
         generation = self._generations.current
         models = list_models(generation.factory, request.provider)
+        aliases = list_aliases(generation, self._gateway.breakers)
+        operates = current_call().role in ("admin", "service")
         return pb.ListModelsResponse(
-            models=map(conversion.model_proto, models), default_model=generation.router.default_model()
+            models=map(conversion.model_proto, models),
+            default_model=generation.router.default_model(),
+            aliases=(conversion.alias_proto(*alias) for alias in aliases),
+            catalog_problem=self._generations.problem if operates else "",
         )
 
     async def GetUsage(self, request: pb.GetUsageRequest, context: Any) -> pb.GetUsageResponse:

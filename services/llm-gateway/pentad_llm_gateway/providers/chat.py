@@ -26,6 +26,8 @@ class ChatProvider(Provider):
 
     limit_field = "max_tokens"
     strict_schemas = False
+    takes_thoughts = False
+    """Whether what its model thought goes back to it with a tool's result."""
 
     @abstractmethod
     async def client(self) -> AsyncOpenAI:
@@ -58,7 +60,13 @@ class ChatProvider(Provider):
         yield finished
 
     def _arguments(self, model: str, completion: Completion) -> dict[str, Any]:
-        body = request_body(model, completion, limit_field=self.limit_field, strict=self.strict_schemas)
+        body = request_body(
+            model,
+            completion,
+            limit_field=self.limit_field,
+            strict=self.strict_schemas,
+            thoughts=self.takes_thoughts,
+        )
         body |= own_timeout(self, model)
         return body | ({"extra_body": dict(completion.extras)} if completion.extras else {})
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class CompatibleProvider(ChatProvider):
     """The server at the catalog's `base_url`, or else at PENTAD_LLM_COMPATIBLE_BASE_URL."""
 
+    takes_thoughts = True
+
     def __init__(self, name: str, settings: GatewaySettings, entry: ProviderEntry) -> None:
         super().__init__(name, settings, entry)
         self._client = LazyClient(self._make)
