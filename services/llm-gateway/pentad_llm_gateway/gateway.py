@@ -15,6 +15,7 @@ from pentad_llm_gateway.breaker import Breakers
 from pentad_llm_gateway.cache.base import USUAL, CachePolicy
 from pentad_llm_gateway.call_record import CallRecord
 from pentad_llm_gateway.completion import Answer, Completion, TokenCount
+from pentad_llm_gateway.errors import classified
 from pentad_llm_gateway.extras import check_extras
 from pentad_llm_gateway.fallback import Candidates
 from pentad_llm_gateway.fitting import fit
@@ -54,8 +55,9 @@ class Gateway:
 
     async def invoke(self, caller: CallContext, completion: Completion, policy: CachePolicy = USUAL) -> Reply:
         """Asks a model and waits for the whole answer. Raises PentadErrors of the taxonomy."""
-        check_extras(completion.extras)
-        return await self._invoke(caller, completion)
+        with classified():
+            check_extras(completion.extras)
+            return await self._invoke(caller, completion)
 
     async def stream(
         self, caller: CallContext, completion: Completion, policy: CachePolicy = USUAL
@@ -65,10 +67,11 @@ class Gateway:
         Raises PentadErrors of the taxonomy for what fails before the first delta. Closing the generator ends
         the request upstream; the call is accounted all the same.
         """
-        check_extras(completion.extras)
-        async with aclosing(self._stream(caller, completion)) as answer:
-            async for frame in answer:
-                yield frame
+        with classified():
+            check_extras(completion.extras)
+            async with aclosing(self._stream(caller, completion)) as answer:
+                async for frame in answer:
+                    yield frame
 
     async def _invoke(self, caller: CallContext, completion: Completion) -> Reply:
         async def ask(target: Target, fitted: Completion, pace: Pace) -> Answer:
@@ -98,8 +101,8 @@ class Gateway:
 
     async def count_tokens(self, caller: CallContext, completion: Completion) -> tuple[TokenCount, Target]:
         """Tokens of the request's input, and the model that they were counted for."""
-        check_extras(completion.extras)
-        with self._generations.held() as generation:
+        with classified(), self._generations.held() as generation:
+            check_extras(completion.extras)
             target = generation.router.resolve(completion.model)
             fitted, _ = fit(target, completion)
             pace = Pace(target.provider.name, caller, target.provider.time_limits(target.model))
