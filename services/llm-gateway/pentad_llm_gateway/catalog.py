@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,14 @@ __all__ = [
     "UNKNOWN_MODEL",
     "BreakerRules",
     "Catalog",
+    "CatalogProblem",
     "Fallbacks",
     "ModelEntry",
     "Price",
     "ProviderEntry",
     "TimeLimitsEntry",
     "load_catalog",
+    "located",
     "parse_catalog",
     "read_catalog",
 ]
@@ -78,6 +81,25 @@ def parse_catalog(text: str, shown: str) -> Catalog:
         raise StartupError(f"{shown}: not YAML: {error}") from None
     except ValidationError as error:
         raise StartupError("; ".join(_mistakes(error, root, shown))) from None
+
+
+class CatalogProblem(StartupError):
+    """What is wrong at a place of the catalog that its own rules cannot tell, such as a kind of provider that
+    is not installed."""
+
+    def __init__(self, path: Sequence[str | int], problem: str) -> None:
+        super().__init__(f"{'.'.join(map(str, path))}: {problem}")
+        self.path = path
+
+
+@contextmanager
+def located(text: str, shown: str) -> Iterator[None]:
+    """Within the block a CatalogProblem is told with the line of its place in the text."""
+    try:
+        yield
+    except CatalogProblem as error:
+        line = _line(yaml.compose(text, Loader=yaml.SafeLoader), error.path)
+        raise StartupError(f"{shown}, line {line}: {error}") from None
 
 
 def _mistakes(error: ValidationError, root: yaml.Node | None, shown: str) -> Iterator[str]:

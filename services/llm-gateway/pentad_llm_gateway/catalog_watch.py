@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 from pentad_common.errors import StartupError
 from pentad_common.telemetry import get_logger
-from pentad_llm_gateway.catalog import parse_catalog, read_catalog
+from pentad_llm_gateway.catalog import located, parse_catalog, read_catalog
 from pentad_llm_gateway.generation import Generations
 from pentad_llm_gateway.metrics import CATALOG_REFUSED, CATALOG_RELOADS
 
@@ -58,7 +58,9 @@ class CatalogWatch:
             text = await asyncio.to_thread(read_catalog, self._path)
             if text == self._text and not self._generations.problem:
                 return
-            self._generations.replace(await asyncio.to_thread(parse_catalog, text, self._path))
+            catalog = await asyncio.to_thread(parse_catalog, text, self._path)
+            with located(text, self._path):
+                self._generations.replace(catalog)
         except StartupError as error:
             self._generations.problem = str(error)
             CATALOG_RELOADS.labels("refused").inc()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pentad_common.telemetry import get_logger
-from pentad_llm_gateway.catalog import Catalog
+from pentad_llm_gateway.catalog import Catalog, located, parse_catalog, read_catalog
 from pentad_llm_gateway.providers.base import Provider
 from pentad_llm_gateway.providers.factory import ProviderFactory
 from pentad_llm_gateway.routing import Router
@@ -86,6 +86,13 @@ class Generations:
             await asyncio.wait(self._closing)
         for generation in (self.current, *self._retired):
             await generation.factory.close()
+
+
+def first_generation(settings: GatewaySettings) -> Generations:
+    """By the catalog's file as it is now. Raises StartupError, saying where it is wrong."""
+    text, shown = read_catalog(settings.llm_catalog), settings.llm_catalog or "models.yaml"
+    with located(text, shown):
+        return Generations(settings, parse_catalog(text, shown))
 
 
 async def _close(provider: Provider) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pentad_common.errors import FailedPrecondition, NotFound, PentadError, StartupError, Unavailable
-from pentad_llm_gateway.catalog import Catalog
+from pentad_llm_gateway.catalog import Catalog, CatalogProblem
 from pentad_llm_gateway.fallback import Candidates, Class, shuffled
 from pentad_llm_gateway.providers.factory import ProviderFactory
 from pentad_llm_gateway.target import Target
@@ -38,8 +38,8 @@ class Router:
         return ""
 
     def check(self) -> None:
-        """Raises StartupError if the default that was set, or a name in the catalog, is the name of
-        nothing."""
+        """Raises StartupError if the default that was set is the name of nothing, CatalogProblem if a name in
+        the catalog is."""
         try:
             self.default_model()
         except NotFound as error:
@@ -48,15 +48,16 @@ class Router:
             try:
                 self.find(name)
             except NotFound as error:
-                raise StartupError(f"{place}: {error}") from None
+                raise CatalogProblem(place, str(error)) from None
 
-    def _named(self) -> Iterator[tuple[str, str]]:
+    def _named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """The names in the catalog, with their places."""
         for alias in self._catalog.aliases:
-            yield f"aliases.{alias}", alias
+            yield ("aliases", alias), alias
         for name, chains in self._catalog.fallbacks.items():
             for kind in type(chains).model_fields:
-                yield from ((f"fallbacks.{name}.{kind}", item) for item in getattr(chains, kind))
+                for index, item in enumerate(getattr(chains, kind)):
+                    yield ("fallbacks", name, kind, index), item
 
     def resolve(self, requested: str) -> Target:
         """The first target of a name that is ready to be asked.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
-from pentad_common.errors import NotFound, StartupError
+from pentad_common.errors import NotFound
 from pentad_common.telemetry import get_logger
-from pentad_llm_gateway.catalog import Catalog, ProviderEntry
+from pentad_llm_gateway.catalog import Catalog, CatalogProblem, ProviderEntry
 from pentad_llm_gateway.providers.base import Provider
 from pentad_llm_gateway.settings import GatewaySettings
 
@@ -33,16 +33,17 @@ class ProviderFactory:
         self, settings: GatewaySettings, catalog: Catalog, before: ProviderFactory | None = None
     ) -> None:
         """Providers that `before` made, and of which the catalog says the same, are taken over. Raises
-        StartupError for a provider of a kind that there is not."""
+        CatalogProblem for a provider of a kind that there is not."""
         self._settings = settings
         self._catalog = catalog
         self._kinds = _kinds()
         self._names = sorted({*self._kinds, *catalog.providers})
         for name, entry in catalog.providers.items():
             if (entry.kind or name) not in self._kinds:
-                raise StartupError(
-                    f"providers.{name}: there is no kind {entry.kind or name!r}; kind is one of "
-                    f"{', '.join(sorted(self._kinds))}"
+                raise CatalogProblem(
+                    ("providers", name, "kind"),
+                    f"there is no kind {entry.kind or name!r}; kind is one of "
+                    f"{', '.join(sorted(self._kinds))}",
                 )
         self._made: dict[str, Provider] = {}
         if before is not None:
