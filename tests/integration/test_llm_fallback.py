@@ -13,7 +13,8 @@ from pentad_client import PentadError
 from pentad_common.errors import Code
 from pentad_common.models import LlmCall
 from tests.fixtures.deployments import Deployments
-from tests.fixtures.upstream import Answer, Cut, Hang, Status
+from tests.fixtures.llm_gateway import House
+from tests.fixtures.upstream import Answer, Cut, Hang, Status, Upstream
 
 TOO_LONG = Status(400, {"error": {"message": "too long", "code": "context_length_exceeded"}})
 FILTERED = Status(400, {"error": {"message": "no", "code": "content_filter"}})
@@ -275,3 +276,24 @@ async def test_what_one_cannot_another_can(deployments: Deployments) -> None:
     answer = await deployments.pentad.llm.invoke("hi", model="pair", tools=[tool])
     assert (answer.served.provider, deployments.asked()) == ("b", (0, 1))
     assert (await fails(deployments, model="a/m", tools=[tool])).reason == "INVALID_REQUEST"
+
+
+async def test_callers_of_one_deployment_wait_out_its_limit(upstream: Upstream, house: House) -> None:
+    """With nobody else to ask, calls under way wait as long as the provider says, and then go on."""
+    upstream.will(*[Status(429, headers={"retry-after": "0.3"})] * 5)
+    pentad = await house.client()
+    answers = await asyncio.gather(*(pentad.llm.invoke("hi", model="openai/m") for _ in range(5)))
+    assert [answer.served.attempts for answer in answers] == [2] * 5
+
+
+async def test_an_open_circuit_ends_the_attempts(upstream: Upstream, house: House) -> None:
+    """A call whose failure opened the circuit does not try again, and its error is what the provider said."""
+    upstream.will(*[Status(503)] * 10)
+    pentad = await house.client()
+    told = []
+    for _ in range(3):
+        with pytest.raises(PentadError) as caught:
+            await pentad.llm.invoke("hi", model="openai/m")
+        told.append((caught.value.metadata["attempts"], caught.value.metadata["provider_code"]))
+    assert told == [("3", "some_error"), ("2", "some_error"), ("0", "circuit_open")]
+    assert len(upstream.requests) == 5

@@ -109,8 +109,9 @@ class Asker:
                 return await ask(target, call.completion, pace)
 
         def left(error: PentadError) -> float | None:
-            if error.reason == "RATE_LIMITED" and candidates.others():
-                return 0.0  # another one need not be waited for
+            limited = error.reason == "RATE_LIMITED"
+            if (candidates.others() if limited else self._breakers.of(target).wait()) > 0:
+                return 0.0  # another need not be waited for; and what is left alone is not asked again
             return pace.left()
 
         def on_retry(number: int, error: PentadError, wait: float) -> None:

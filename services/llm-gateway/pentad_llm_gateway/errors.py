@@ -310,6 +310,7 @@ def circuit_open(provider: str, model: str, reason: str, seconds: float) -> Pent
             "provider": provider,
             "provider_code": CIRCUIT_OPEN,
             "opened_by": reason,
+            "retry_after_seconds": f"{seconds:.3f}",
         },
         seconds,
     )
