@@ -71,6 +71,8 @@ class ModelEntry(_Strict):
     """Whether it takes temperature and top_p."""
     reasoning: bool = False
     """Whether it takes a reasoning effort."""
+    tokenizer: Literal["", "o200k_base", "cl100k_base"] = ""
+    """The public encoding by which its tokens are counted here; unset where it is not known."""
     price: Price | None = None
     above: Above | None = None
     time_limits: TimeLimitsEntry = TimeLimitsEntry()

@@ -215,11 +215,16 @@ def estimate_tokens(text: str) -> int:
     return -int(-len(text.encode()) // _CHARACTERS_A_TOKEN) if text else 0
 
 
-def estimate_input(completion: Completion) -> int:
-    """About how many tokens a request's input has; pictures count as a thousand."""
+def estimate_input(completion: Completion, *, words: bool = True) -> int:
+    """About how many tokens a request's input has; pictures count as a thousand. `words`: whether what is
+    said counts, beside pictures, tools and schemas."""
     import json
 
-    total = sum(_TOKENS_A_MESSAGE + sum(map(_estimate_part, item.parts)) for item in completion.messages)
+    around = _TOKENS_A_MESSAGE if words else 0
+    total = 0
+    for message in completion.messages:
+        counted = (part for part in message.parts if words or not isinstance(part, Text))
+        total += around + sum(map(_estimate_part, counted))
     for tool in completion.tools:
         total += estimate_tokens(tool.name + tool.description + json.dumps(dict(tool.input_schema)))
     if completion.response_format and completion.response_format.schema:

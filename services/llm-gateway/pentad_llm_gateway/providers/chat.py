@@ -7,12 +7,13 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
-from pentad_llm_gateway.completion import Answer, Completion, Event
+from pentad_llm_gateway.completion import Answer, Completion, Event, TokenCount, estimate_input
 from pentad_llm_gateway.errors import cut_short
 from pentad_llm_gateway.pace import TimeLimits
 from pentad_llm_gateway.providers.base import Provider
 from pentad_llm_gateway.providers.chat_format import ChunkReader, read_answer, request_body
 from pentad_llm_gateway.providers.sdk_errors import translated
+from pentad_llm_gateway.tokenizer import count_words, has_tokenizer, is_plain
 
 if TYPE_CHECKING:
     from httpx2 import Timeout
@@ -58,6 +59,25 @@ class ChatProvider(Provider):
         if finished is None:
             raise cut_short(self.name)
         yield finished
+
+    async def count_tokens(self, model: str, completion: Completion) -> TokenCount:
+        """See Provider: counted here for a model whose tokenizer is public, and asked for elsewhere; what
+        neither can tell is estimated."""
+        encoding = self.model(model).tokenizer
+        offline = has_tokenizer(encoding)
+        if offline and is_plain(completion):
+            return TokenCount(await count_words(encoding, completion), estimated=False)
+        asked = await self._asked_count(model, completion)
+        if asked is not None:
+            return TokenCount(asked, estimated=False)
+        if not offline:
+            return await super().count_tokens(model, completion)
+        words = estimate_input(completion, words=False) + await count_words(encoding, completion)
+        return TokenCount(words, estimated=True)
+
+    async def _asked_count(self, model: str, completion: Completion) -> int | None:
+        """What the server's own counting says; None where it has none."""
+        return None
 
     def _arguments(self, model: str, completion: Completion) -> dict[str, Any]:
         body = request_body(

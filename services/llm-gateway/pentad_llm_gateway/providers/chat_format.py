@@ -114,11 +114,12 @@ def _content(parts: tuple[Part, ...]) -> str | list[dict[str, Any]]:
         if isinstance(part, Text):
             blocks.append({"type": "text", "text": part.text})
         elif isinstance(part, Image):
-            blocks.append({"type": "image_url", "image_url": {"url": part.url or _data_url(part)}})
+            blocks.append({"type": "image_url", "image_url": {"url": part.url or data_url(part)}})
     return blocks
 
 
-def _data_url(image: Image) -> str:
+def data_url(image: Image) -> str:
+    """A picture's bytes as an address."""
     return f"data:{image.content_type};base64,{base64.b64encode(image.data).decode()}"
 
 
