@@ -10,7 +10,12 @@ from pentad_llm_gateway.completion import Answer, Completion, Event, Finished, T
 from pentad_llm_gateway.errors import cut_short
 from pentad_llm_gateway.providers.anthropic_format import EventReader, read_answer, request_body
 from pentad_llm_gateway.providers.base import Provider
-from pentad_llm_gateway.providers.chat import LazyClient, http_timeout, own_timeout
+from pentad_llm_gateway.providers.chat import (
+    LazyClient,
+    http_timeout,
+    own_timeout,
+    without_ambient_headers,
+)
 from pentad_llm_gateway.providers.sdk_errors import translated
 from pentad_llm_gateway.settings import GatewaySettings
 
@@ -39,7 +44,8 @@ class AnthropicProvider(Provider):
         return key.get_secret_value() if key else ""
 
     def _make(self) -> AsyncAnthropic:
-        from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
+        from anthropic import DEFAULT_CONNECTION_LIMITS, AsyncAnthropic, DefaultAsyncHttpxClient
+        from httpx2 import AsyncClient
 
         timeout = http_timeout(self.time_limits())
         ambient = not self.entry.base_url
@@ -48,11 +54,20 @@ class AnthropicProvider(Provider):
             api_key=self._key(),
             max_retries=0,
             timeout=timeout,
-            http_client=DefaultAsyncHttpxClient(timeout=timeout, trust_env=ambient),
+            # Anthropic's own client takes the environment's proxies whatever `trust_env` says.
+            http_client=DefaultAsyncHttpxClient(timeout=timeout)
+            if ambient
+            else AsyncClient(
+                timeout=timeout,
+                trust_env=False,
+                follow_redirects=True,
+                limits=DEFAULT_CONNECTION_LIMITS,
+            ),
             open_telemetry=False,
         )
-        # Headers of the environment are for Anthropic, not for a server that the catalog names.
-        return client if ambient else client.copy(set_default_headers={})
+        if not ambient:
+            without_ambient_headers(client)
+        return client
 
     def unavailable(self) -> str:
         """See Provider."""

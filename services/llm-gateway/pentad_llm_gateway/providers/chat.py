@@ -147,5 +147,11 @@ def make_client(limits: TimeLimits, base_url: str, api_key: str, *, ambient: boo
     )
     if not ambient:
         client.organization = client.project = None
-        client = client.copy(set_default_headers={})
+        without_ambient_headers(client)
     return client
+
+
+def without_ambient_headers(client: Any) -> None:
+    """Takes away the headers that an SDK read from the environment: they are for its own provider. A copy of
+    the client would read them again, and there is no option for it."""
+    client._custom_headers = {}
