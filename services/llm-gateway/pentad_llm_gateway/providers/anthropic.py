@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 _MAX_TOKENS = 16_384
 """Of an answer whose request sets no bound: Anthropic wants one, and thinking counts."""
 
-_NOT_COUNTED = ("max_tokens", "temperature", "top_p", "stop_sequences")
+_NOT_IN_THE_SDK = ("temperature", "top_p")
+"""Fields that only older models take; the SDK has no arguments for them any more."""
+
+_NOT_COUNTED = ("max_tokens", "stop_sequences", "extra_body")
 
 
 class AnthropicProvider(Provider):
@@ -115,8 +118,8 @@ class AnthropicProvider(Provider):
 
     def _arguments(self, model: str, completion: Completion) -> dict[str, Any]:
         body = request_body(model, completion, self.most_output_tokens(model, completion))
-        body |= own_timeout(self, model)
-        return body | ({"extra_body": dict(completion.extras)} if completion.extras else {})
+        extra = {name: body.pop(name) for name in _NOT_IN_THE_SDK if name in body} | dict(completion.extras)
+        return body | own_timeout(self, model) | ({"extra_body": extra} if extra else {})
 
     async def close(self) -> None:
         """See Provider."""
