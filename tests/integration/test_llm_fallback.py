@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -252,6 +254,21 @@ async def test_time_limits_of_a_deployment(deployments: Deployments) -> None:
             pass
     assert caught.value.metadata["phase"] == "the_first_token"
     assert loop.time() - started < 3
+
+
+async def test_connecting_has_a_limit_of_its_own(deployments: Deployments) -> None:
+    """A server that takes no connection is given up long before one that thinks, and the next is asked."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as waiting:
+        for _ in range(3):  # the places of those who wait to be let in
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}/v1"
+        stuck = deployments.catalog["providers"]["a"] | {"base_url": url, "time_limits": {"connect": 0.3}}
+        await deployments.changed(providers=deployments.catalog["providers"] | {"a": stuck})
+        answer = await deployments.pentad.llm.invoke("hi", model="pair", timeout=10)
+    assert [item.reason for item in answer.served.failed_models] == ["PROVIDER_TIMEOUT"]
+    assert answer.served.latency.ToMilliseconds() < 4000
 
 
 async def test_deadline_ends_the_chain(deployments: Deployments) -> None:

@@ -1,9 +1,13 @@
-"""The catalog's file: YAML, with mistakes told by line, place and what to do."""
+"""The catalog's file: YAML, with mistakes told by line, place and what to do.
+
+A file need not repeat what it does not change: providers that it says nothing of are as in the gateway's own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -70,8 +74,7 @@ def parse_catalog(text: str, shown: str) -> Catalog:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is not None:
             _refuse_twins(root, shown)
-        value = yaml.safe_load(text)
-        return Catalog.model_validate({} if value is None else value)
+        return Catalog.model_validate(_completed(yaml.safe_load(text)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
@@ -81,6 +84,19 @@ def parse_catalog(text: str, shown: str) -> Catalog:
         raise StartupError(f"{shown}: not YAML: {error}") from None
     except ValidationError as error:
         raise StartupError("; ".join(_mistakes(error, root, shown))) from None
+
+
+def _completed(value: Any) -> Any:
+    """With the providers of the gateway's own catalog that the file says nothing of."""
+    value = {} if value is None else value
+    if isinstance(value, dict) and isinstance(value.get("providers") or {}, dict):
+        return value | {"providers": _own_providers() | (value.get("providers") or {})}
+    return value
+
+
+@cache
+def _own_providers() -> dict[str, Any]:
+    return dict(yaml.safe_load(read_catalog(""))["providers"])
 
 
 class CatalogProblem(StartupError):
