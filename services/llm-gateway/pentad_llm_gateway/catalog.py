@@ -22,6 +22,7 @@ from pentad_llm_gateway.catalog_schema import (
     BreakerRules,
     Catalog,
     Fallbacks,
+    Misplaced,
     ModelEntry,
     Price,
     ProviderEntry,
@@ -121,7 +122,8 @@ def located(text: str, shown: str) -> Iterator[None]:
 def _mistakes(error: ValidationError, root: yaml.Node | None, shown: str) -> Iterator[str]:
     problems = error.errors()
     for item in problems[:_MOST_MISTAKES]:
-        path: Sequence[str | int] = item.get("ctx", {}).get("path") or item["loc"]
+        raised = item.get("ctx", {}).get("error")
+        path = raised.path if isinstance(raised, Misplaced) else item["loc"]
         field = ".".join(map(str, path)) or "the file"
         yield f"{shown}, line {_line(root, path)}: {field}: {_advice(item)}"
     if len(problems) > _MOST_MISTAKES:
@@ -134,8 +136,6 @@ def _advice(item: Any) -> str:
             return "there is no such field; look for a misspelling"
         case "missing":
             return "is missing"
-        case "catalog":
-            return str(item["msg"])
     said = str(item["msg"]).removeprefix("Value error, ")
     told = isinstance(item["input"], str | int | float)
     return f"{said} (it says {item['input']!r:.60})" if told else said

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from pentad_llm_gateway.completion import Usage
 
@@ -152,13 +151,13 @@ class BreakerRules(_Strict):
     """When the circuit of a deployment opens, and for how long (seconds). A failed probe doubles
     `open_seconds`, up to `most_open_seconds`."""
 
-    failures: int = Field(default=5, ge=1)
+    failures: int = Field(default=10, ge=1)
     """In a row."""
     ratio: float = Field(default=0.5, gt=0, le=1)
     """Of failures among the last `window_calls`, all within `window_seconds`."""
     window_calls: int = Field(default=20, ge=2, le=10_000)
     window_seconds: float = Field(default=60.0, gt=0)
-    open_seconds: float = Field(default=10.0, gt=0)
+    open_seconds: float = Field(default=5.0, gt=0)
     most_open_seconds: float = Field(default=300.0, gt=0)
     most_cooldown_seconds: float = Field(default=3600.0, gt=0)
     """A provider's Retry-After is taken at its word up to here."""
@@ -183,14 +182,14 @@ class Catalog(_Strict):
         for alias, entry in self.aliases.items():
             for index, deployment in enumerate(entry.deployments):
                 if deployment.model.partition("/")[0] not in self.providers:
-                    raise _wrong(
+                    raise Misplaced(
                         ("aliases", alias, "deployments", index, "model"),
                         f"{deployment.model!r} is not provider/model; `providers` has "
                         f"{', '.join(self.providers) or 'none'}",
                     )
         for path, name in self._named_in_fallbacks():
             if name != "*" and not self.means(name):
-                raise _wrong(path, f"there is no model or alias {name!r} in this file")
+                raise Misplaced(path, f"there is no model or alias {name!r} in this file")
         return self
 
     def _named_in_fallbacks(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -234,13 +233,16 @@ class Catalog(_Strict):
 def _check_provider(name: str, provider: ProviderEntry) -> None:
     path = ("providers", name)
     if not name or "/" in name or name != name.strip():
-        raise _wrong(path, "a provider's name has no slash and no spaces around it")
+        raise Misplaced(path, "a provider's name has no slash and no spaces around it")
     if provider.default and provider.default not in provider.models:
-        raise _wrong((*path, "default"), f"there is no model {provider.default!r}")
+        raise Misplaced((*path, "default"), f"there is no model {provider.default!r}")
     if provider.kind == "openai-compatible" and name != provider.kind and not provider.base_url:
-        raise _wrong((*path, "kind"), "needs a base_url, such as http://vllm:8000/v1")
+        raise Misplaced((*path, "kind"), "needs a base_url, such as http://vllm:8000/v1")
 
 
-def _wrong(path: Sequence[str | int], message: str) -> PydanticCustomError:
-    """An error at a place that is not the one being checked."""
-    return PydanticCustomError("catalog", "{problem}", {"problem": message, "path": list(path)})
+class Misplaced(ValueError):
+    """A mistake at a place, `path`, that is not the one being checked."""
+
+    def __init__(self, path: Sequence[str | int], message: str) -> None:
+        super().__init__(message)
+        self.path = path

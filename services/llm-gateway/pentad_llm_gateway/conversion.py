@@ -54,9 +54,11 @@ def read_completion(proto: pb.Completion) -> c.Completion:
 
 
 def _invalid(field: str, description: str) -> InvalidArgument:
-    return InvalidArgument(
+    error = InvalidArgument(
         "INVALID_REQUEST", f"{field}: {description}", field=field, violations=[(field, description)]
     )
+    error.metadata["class"] = "invalid_request"
+    return error
 
 
 def _message(proto: pb.Message, path: str) -> c.Message:

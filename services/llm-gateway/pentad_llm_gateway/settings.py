@@ -48,8 +48,8 @@ class GatewaySettings(ServiceSettings):
     """`provider/model`, a provider or an alias. Unset: the first provider that is set up, of anthropic,
     openai, openai-compatible and local."""
     llm_catalog: str = ""
-    """Path of a YAML file of models, prices, aliases and fallbacks, read again when it changes. Providers that
-    it says nothing of are as in the file that comes with the gateway."""
+    """Path of a YAML file of models, prices, aliases and fallbacks, read again when it changes. Providers it
+    says nothing of are as in the file that comes with the gateway."""
 
     llm_connect_seconds: float = Field(default=10.0, gt=0)
     llm_first_token_seconds: float = Field(default=180.0, gt=0)
