@@ -41,7 +41,7 @@ async def test_anthropics_streamed_thoughts(upstream: Upstream, pentad: Pentad) 
     """Streamed thoughts can be put together again: pieces by index, the seal in the last, then the answer."""
     upstream.will(Answer("done", reasoning=THOUGHT))
     async with pentad.llm.stream("hi", model=ANTHROPIC, reasoning_effort="low") as stream:
-        deltas = [event.reasoning async for event in stream if event.DESCRIPTOR.name == "Delta"]
+        deltas = [event.reasoning async for event in stream if isinstance(event, llm_pb2.Delta)]
     assert (stream.reasoning, stream.text) == ("let me see", "done")
     assert [(item.index, item.text) for item in deltas[:3]] == [(0, "let"), (0, " me"), (0, " see")]
     assert (deltas[3].index, deltas[3].signature) == (0, "seal-1")

@@ -49,9 +49,9 @@ async def providers(upstream: Upstream, no_provider_keys: None) -> AsyncIterator
     """Both providers, with their real SDKs, at the upstream."""
     settings = GatewaySettings(
         database_url="sqlite:///x",
-        openai_api_key="k",  # type: ignore[arg-type]
+        openai_api_key="k",
         openai_base_url=f"{upstream.url}/v1",
-        anthropic_api_key="k",  # type: ignore[arg-type]
+        anthropic_api_key="k",
         anthropic_base_url=upstream.url,
     )
     entry = ProviderEntry(time_limits=TimeLimitsEntry(total=0.01))

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from pentad_common.errors import NotFound
-from pentad_llm_gateway.catalog import ModelEntry, ProviderEntry, TimeLimitsEntry
+from pentad_llm_gateway.catalog import UNKNOWN_MODEL, ModelEntry, ProviderEntry, TimeLimitsEntry
 from pentad_llm_gateway.completion import Answer, Completion, Event, TokenCount, estimate_input
 from pentad_llm_gateway.pace import TimeLimits
 from pentad_llm_gateway.settings import GatewaySettings, secret
@@ -56,8 +56,6 @@ class Provider(ABC):
 
     def model(self, name: str) -> ModelEntry:
         """What is known of a model. Raises NotFound MODEL_NOT_FOUND."""
-        from pentad_llm_gateway.catalog import UNKNOWN_MODEL
-
         known = self.models().get(name)
         if known is None and not self.any_model:
             raise NotFound(
