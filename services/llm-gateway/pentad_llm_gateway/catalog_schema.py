@@ -15,6 +15,14 @@ CURRENCY = "USD"
 _MICROS = 1_000_000
 
 
+class Misplaced(ValueError):
+    """A mistake at a place, `path`, that is not the one being checked."""
+
+    def __init__(self, path: Sequence[str | int], message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -182,14 +190,14 @@ class Catalog(_Strict):
         for alias, entry in self.aliases.items():
             for index, deployment in enumerate(entry.deployments):
                 if deployment.model.partition("/")[0] not in self.providers:
-                    raise Misplaced(
+                    raise _wrong(
                         ("aliases", alias, "deployments", index, "model"),
                         f"{deployment.model!r} is not provider/model; `providers` has "
                         f"{', '.join(self.providers) or 'none'}",
                     )
         for path, name in self._named_in_fallbacks():
             if name != "*" and not self.means(name):
-                raise Misplaced(path, f"there is no model or alias {name!r} in this file")
+                raise _wrong(path, f"there is no model or alias {name!r} in this file")
         return self
 
     def _named_in_fallbacks(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -233,16 +241,13 @@ class Catalog(_Strict):
 def _check_provider(name: str, provider: ProviderEntry) -> None:
     path = ("providers", name)
     if not name or "/" in name or name != name.strip():
-        raise Misplaced(path, "a provider's name has no slash and no spaces around it")
+        raise _wrong(path, "a provider's name has no slash and no spaces around it")
     if provider.default and provider.default not in provider.models:
-        raise Misplaced((*path, "default"), f"there is no model {provider.default!r}")
+        raise _wrong((*path, "default"), f"there is no model {provider.default!r}")
     if provider.kind == "openai-compatible" and name != provider.kind and not provider.base_url:
-        raise Misplaced((*path, "kind"), "needs a base_url, such as http://vllm:8000/v1")
+        raise _wrong((*path, "kind"), "needs a base_url, such as http://vllm:8000/v1")
 
 
-class Misplaced(ValueError):
-    """A mistake at a place, `path`, that is not the one being checked."""
-
-    def __init__(self, path: Sequence[str | int], message: str) -> None:
-        super().__init__(message)
-        self.path = path
+def _wrong(path: Sequence[str | int], message: str) -> Misplaced:
+    """An error at a place that is not the one being checked."""
+    return Misplaced(path, message)
