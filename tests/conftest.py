@@ -10,4 +10,5 @@ pytest_plugins = [  # each after what it imports
     "tests.fixtures.buses",
     "tests.fixtures.upstream",
     "tests.fixtures.llm_gateway",
+    "tests.fixtures.deployments",
 ]

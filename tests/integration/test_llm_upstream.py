@@ -164,8 +164,9 @@ async def test_thinking_is_no_silence(upstream: Upstream, start_gateway: StartGa
     upstream.will(Answer("done", thoughts=5, pause=0.25))
     async with start_gateway(llm_first_token_seconds=1.0) as house:
         async with (await house.client()).llm.stream("hi", model=model) as stream:
-            assert len([event async for event in stream]) == 2
-        assert stream.text == "done"
+            events = [event async for event in stream]
+        assert (stream.text, stream.reasoning) == ("done", "hm" * 5)
+        assert [event.WhichOneof("delta") for event in events[:-1]] == ["reasoning"] * 5 + ["text"]
 
 
 @every_provider
@@ -307,9 +308,41 @@ async def test_default_model(upstream: Upstream, start_gateway: StartGateway) ->
 
 
 async def test_count_tokens(upstream: Upstream, pentad: Pentad) -> None:
-    """Anthropic counts by itself; where nobody can count, the answer says that it is an estimate."""
-    counted = await pentad.llm.count_tokens("hello there", model="anthropic")
-    assert (counted.input_tokens, counted.estimated, counted.model) == (42, False, "claude-sonnet-5-5")
+    """Anthropic and OpenAI count by themselves; where nobody can count, the answer says that it is an
+    estimate."""
+    for model in ("anthropic", "openai"):
+        counted = await pentad.llm.count_tokens("hello there", model=model)
+        assert (counted.input_tokens, counted.estimated, counted.provider) == (42, False, model)
+    guessed = await pentad.llm.count_tokens("hello there " * 100, model="openai-compatible")
+    assert guessed.estimated and 200 < guessed.input_tokens < 500
+
+
+async def test_count_tokens_here(upstream: Upstream, pentad: Pentad) -> None:
+    """Where a model's tokenizer is public, words are counted without asking; tools and pictures are not."""
+    here = await pentad.llm.count_tokens("hello world", model="gpt-5.4-mini", system="Be brief.")
+    assert (here.input_tokens, here.estimated) == (3 + 1 + 3 + 3 + 1 + 2 + 3, False)
+    long = await pentad.llm.count_tokens("hello world " * 50_000, model="gpt-5.4-mini")
+    assert long.input_tokens > 100_000 and not long.estimated
+    assert upstream.requests == []
+    image = llm_pb2.MessagePart(image=llm_pb2.Image(content_type="image/png", data=b"x"))
+    asked = [llm_pb2.Message(role="MESSAGE_ROLE_USER", parts=[llm_pb2.MessagePart(text="hi"), image])]
+    tool = llm_pb2.Tool(name="look", description="Looks", input_schema='{"type": "object"}')
+    schema = {"type": "object", "properties": {}}
+    counted = await pentad.llm.count_tokens(
+        messages=asked, model="gpt-5.4-mini", tools=[tool], json_schema=schema
+    )
+    assert (counted.input_tokens, counted.estimated) == (42, False)
+    body = upstream.requests[0].body
+    assert [block["type"] for block in body["input"][0]["content"]] == ["input_text", "input_image"]
+    assert (body["tools"][0]["name"], body["text"]["format"]["name"]) == ("look", "answer")
+
+
+@pytest.mark.parametrize(
+    "behaviour", [Status(404), Status(500), Cut(0), Status(200, {"object": "x"})], ids=repr
+)
+async def test_count_that_nobody_answers(upstream: Upstream, pentad: Pentad, behaviour: Behaviour) -> None:
+    """A server without counting, or one that is down, leaves an estimate."""
+    upstream.will(behaviour)
     guessed = await pentad.llm.count_tokens("hello there " * 100, model="openai")
     assert guessed.estimated and 200 < guessed.input_tokens < 500
 

@@ -66,16 +66,24 @@ def chat(prompt: str | None, as_json: bool, **given: Any) -> None:
 @click.option("-a", "--all", "unavailable", is_flag=True, help="Also those whose provider is not set up.")
 @json_option("One JSON object: the default model, and the models.")
 def models(provider: str, unavailable: bool, as_json: bool) -> None:
-    """List the models that can be asked; the default one has a star."""
+    """List the models that can be asked, and names that stand for some; the default one has a star."""
+    from pentad_cli.alias_document import alias_document, alias_row
     from pentad_cli.model_document import HEADINGS, model_document, model_row
     from pentad_cli.table import show_json, show_table
+    from pentad_cli.terminal import say
 
     found = with_pentad(lambda pentad: pentad.llm.models(provider))
+    default = found.default_model
     shown = [model for model in found.models if model.available or unavailable]
+    aliases = [] if provider else list(found.aliases)
     if as_json:
-        show_json({"default": found.default_model, "models": [model_document(model) for model in shown]})
+        document = {"default": default, "models": [model_document(model) for model in shown]}
+        show_json(document | {"aliases": [alias_document(alias) for alias in aliases]})
     else:
-        show_table(HEADINGS, [model_row(model, found.default_model) for model in shown], "no models")
+        rows = [model_row(model, default) for model in shown]
+        show_table(HEADINGS, rows + [alias_row(alias, default) for alias in aliases], "no models")
+    if found.catalog_problem:
+        say(f"the gateway's catalog is not in force as it is now: {found.catalog_problem}")
 
 
 @llm.command("count", examples='pentad llm count "How long is this?"\npentad llm count < report.md')

@@ -49,6 +49,11 @@ class Answer:
         return "".join(part.text for part in self.message.parts if part.HasField("text"))
 
     @property
+    def reasoning(self) -> str:
+        """What the model thought, as far as its provider tells."""
+        return "".join(part.reasoning.text for part in self.message.parts if part.HasField("reasoning"))
+
+    @property
     def tool_calls(self) -> list[llm_pb2.ToolCall]:
         """The tools it wants called."""
         return [part.tool_call for part in self.message.parts if part.HasField("tool_call")]
@@ -68,6 +73,8 @@ class AnswerStream:
     def __init__(self, call: Any) -> None:
         self._call = call
         self.text = ""
+        self.reasoning = ""
+        """What the model thought, as far as its provider tells."""
         self.finish_reason = ""
         self.usage: common_pb2.Usage | None = None
         """What it cost; None until the end."""
@@ -91,6 +98,7 @@ class AnswerStream:
             match response.WhichOneof("frame"):
                 case "delta":
                     self.text += response.delta.text
+                    self.reasoning += response.delta.reasoning.text
                     yield response.delta
                 case "end":
                     self._account(response.end)

@@ -9,10 +9,10 @@ from pentad.llm.v1 import llm_pb2_grpc
 from pentad_common.db import Database
 from pentad_common.server import Server, run_service
 from pentad_common.settings import load_settings
-from pentad_llm_gateway.catalog import load_catalog
+from pentad_llm_gateway.catalog_watch import CatalogWatch
 from pentad_llm_gateway.gateway import Gateway
-from pentad_llm_gateway.providers.factory import ProviderFactory
-from pentad_llm_gateway.routing import Router
+from pentad_llm_gateway.generation import first_generation
+from pentad_llm_gateway.limits.base import NoLimits
 from pentad_llm_gateway.servicer import LlmGatewayServicer
 from pentad_llm_gateway.settings import GatewaySettings
 from pentad_llm_gateway.store.sql import SqlCallStore
@@ -22,20 +22,16 @@ from pentad_llm_gateway.store.sql import SqlCallStore
 async def built(settings: GatewaySettings, database: Database) -> AsyncIterator[Server]:
     """The server with its servicer. After the block, what the calls cost is kept and the providers are
     closed."""
-    catalog = load_catalog(settings.llm_catalog)
-    factory = ProviderFactory(settings, catalog)
-    router = Router(factory, catalog, settings.llm_default_model)
-    router.check_default()
-    gateway = Gateway(settings, router, SqlCallStore(database))
+    generations = first_generation(settings)
+    gateway = Gateway(settings, generations, SqlCallStore(database), NoLimits())
     server = Server(settings, "llm", database)
-    server.add(
-        llm_pb2_grpc.add_LlmGatewayServiceServicer_to_server, LlmGatewayServicer(gateway, router, factory)
-    )
+    server.add(llm_pb2_grpc.add_LlmGatewayServiceServicer_to_server, LlmGatewayServicer(gateway, generations))
     try:
-        yield server
+        async with CatalogWatch(settings.llm_catalog, generations).running():
+            yield server
     finally:
         await gateway.close()
-        await factory.close()
+        await generations.close()
 
 
 async def main() -> None:

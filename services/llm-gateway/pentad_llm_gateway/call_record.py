@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from pentad_common.call import CallContext
 from pentad_common.clock import utcnow
+from pentad_common.errors import PentadError
 from pentad_common.ids import new_id
 from pentad_llm_gateway.completion import (
     Answer,
@@ -16,13 +18,15 @@ from pentad_llm_gateway.completion import (
     Finished,
     FinishReason,
     Opened,
+    ReasoningDelta,
     TextDelta,
     ToolCallDelta,
     Usage,
     estimate_input,
     estimate_tokens,
 )
-from pentad_llm_gateway.routing import Target
+from pentad_llm_gateway.fallback import FailedModel
+from pentad_llm_gateway.target import Target
 
 _GIVEN_UP = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "PROVIDER_TIMEOUT"})
 
@@ -41,6 +45,7 @@ class Served:
     provider_request_id: str
     ignored_fields: tuple[str, ...]
     cached: bool = False
+    failed_models: tuple[FailedModel, ...] = ()
 
 
 @dataclass(slots=True)
@@ -49,7 +54,8 @@ class CallRecord:
 
     caller: CallContext
     target: Target
-    completion: Completion = field(repr=False)
+    """Who is asked now, or was asked last."""
+    requested: Completion = field(repr=False)
     streamed: bool
     ignored_fields: tuple[str, ...] = ()
     id: str = field(default_factory=new_id)
@@ -57,9 +63,11 @@ class CallRecord:
     started: float = field(default_factory=time.perf_counter)
     ended: float | None = None
     first_token: float | None = None
-    attempts: int = 1
+    attempts: int = 0
+    """Requests that went to providers."""
     asked: bool = False
-    """Whether a request went to the provider."""
+    """Whether a request went to the target."""
+    failed_models: Sequence[FailedModel] = ()
     model: str = ""
     """Who served, in the provider's words; "" until it told."""
     provider_request_id: str = ""
@@ -68,11 +76,36 @@ class CallRecord:
     _usage: Usage | None = None
     _begun: Usage | None = None
     _output_estimate: float = 0.0
+    _given_up: str = ""
+    """The reason why the target could not answer."""
+    _fitted: Completion | None = field(default=None, repr=False)
+
+    @property
+    def completion(self) -> Completion:
+        """The request as the target can take it."""
+        return self._fitted or self.requested
+
+    def turn_to(self, target: Target, completion: Completion, ignored_fields: tuple[str, ...]) -> None:
+        """From now on `target` is asked, with the request made to fit it. What the one before it told does
+        not count."""
+        self.target, self._fitted, self.ignored_fields = target, completion, ignored_fields
+        self.asked, self.model, self.provider_request_id, self._given_up = False, "", "", ""
+        self._usage = self._begun = None
+
+    def attempt(self) -> None:
+        """A request goes to the target."""
+        self.attempts += 1
+        self.asked = True
+
+    def gave_up(self, error: PentadError) -> None:
+        """The target could not answer."""
+        self._given_up = error.reason
 
     def see(self, event: Event) -> None:
         """Takes in an event of the answer's stream."""
+        self.asked = True
         match event:
-            case TextDelta(text) | ToolCallDelta(arguments=text):
+            case TextDelta(text) | ToolCallDelta(arguments=text) | ReasoningDelta(text=text):
                 self._output_estimate += max(1.0, estimate_tokens(text))
                 if self.first_token is None:
                     self.first_token = time.perf_counter()
@@ -86,6 +119,7 @@ class CallRecord:
 
     def answered(self, answer: Answer) -> None:
         """Takes in a whole answer."""
+        self.asked = True
         self.model = answer.model
         self.provider_request_id = answer.provider_request_id
         self.finish_reason = answer.finish_reason
@@ -119,7 +153,8 @@ class CallRecord:
     @property
     def _may_have_been_read(self) -> bool:
         """Whether the provider may have worked on the input, though it said nothing: it did not refuse."""
-        return self.status == "OK" or (self.asked and self.status in _GIVEN_UP)
+        status = self.status if self.ended is not None else self._given_up or "OK"
+        return self.asked and (status == "OK" or status in _GIVEN_UP)
 
     @property
     def cost_micros(self) -> int | None:
@@ -140,7 +175,7 @@ class CallRecord:
         """What was asked for and what served, as far as is known."""
         return Served(
             call_id=self.id,
-            requested_model=self.target.requested,
+            requested_model=self.requested.model,
             model=self.model or self.target.model,
             provider=self.target.provider.name,
             attempts=self.attempts,
@@ -148,4 +183,5 @@ class CallRecord:
             time_to_first_token=self.time_to_first_token,
             provider_request_id=self.provider_request_id,
             ignored_fields=self.ignored_fields,
+            failed_models=tuple(self.failed_models),
         )

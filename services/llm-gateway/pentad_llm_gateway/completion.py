@@ -45,7 +45,17 @@ class ToolResult:
     is_error: bool = False
 
 
-Part = Text | Image | ToolCall | ToolResult
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What a model thought: in words, or encrypted by its provider as `redacted`. `signature` is the
+    provider's seal, without which it takes its own thoughts for another's."""
+
+    text: str = ""
+    signature: str = ""
+    redacted: str = ""
+
+
+Part = Text | Image | ToolCall | ToolResult | Reasoning
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +152,16 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More of what the model thinks; `signature` and `redacted` come whole. One Reasoning has one `index`."""
+
+    index: int
+    text: str = ""
+    signature: str = ""
+    redacted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """The provider works on the answer: what it told of itself so far. Empty, it is a sign of life."""
 
@@ -158,7 +178,10 @@ class Finished:
     usage: Usage | None = None
 
 
-Event = Opened | TextDelta | ToolCallDelta | Finished
+Delta = TextDelta | ToolCallDelta | ReasoningDelta
+"""What a caller sees of an answer as it is made."""
+
+Event = Opened | Delta | Finished
 """A stream's events: any number of Opened and deltas, then Finished, and no more."""
 
 
@@ -192,11 +215,16 @@ def estimate_tokens(text: str) -> int:
     return -int(-len(text.encode()) // _CHARACTERS_A_TOKEN) if text else 0
 
 
-def estimate_input(completion: Completion) -> int:
-    """About how many tokens a request's input has; pictures count as a thousand."""
+def estimate_input(completion: Completion, *, words: bool = True) -> int:
+    """About how many tokens a request's input has; pictures count as a thousand. `words`: whether what is
+    said counts, beside pictures, tools and schemas."""
     import json
 
-    total = sum(_TOKENS_A_MESSAGE + sum(map(_estimate_part, item.parts)) for item in completion.messages)
+    around = _TOKENS_A_MESSAGE if words else 0
+    total = 0
+    for message in completion.messages:
+        counted = (part for part in message.parts if words or not isinstance(part, Text))
+        total += around + sum(map(_estimate_part, counted))
     for tool in completion.tools:
         total += estimate_tokens(tool.name + tool.description + json.dumps(dict(tool.input_schema)))
     if completion.response_format and completion.response_format.schema:
@@ -214,6 +242,8 @@ def _estimate_part(part: Part) -> int:
             return estimate_tokens(content)
         case Image():
             return _TOKENS_AN_IMAGE
+        case Reasoning(text, _, redacted):
+            return estimate_tokens(text or redacted)
 
 
 def without(sampling: Sampling, fields: tuple[str, ...]) -> Sampling:

@@ -14,10 +14,11 @@ from pentad.common.v1 import common_pb2
 from pentad.llm.v1 import llm_pb2 as pb
 from pentad_common.errors import InvalidArgument, to_proto
 from pentad_llm_gateway import completion as c
+from pentad_llm_gateway.cache.base import CachePolicy
 from pentad_llm_gateway.call_record import Served
 from pentad_llm_gateway.catalog import CURRENCY, Price
-from pentad_llm_gateway.gateway import Done, Failed, Frame, Reply
-from pentad_llm_gateway.listing import ListedModel
+from pentad_llm_gateway.listing import ListedDeployment, ListedModel
+from pentad_llm_gateway.replies import Done, Failed, Frame, Reply
 from pentad_llm_gateway.store.base import ModelUsage, UsageQuery
 
 _ROLES: dict[int, c.Role] = {
@@ -53,9 +54,11 @@ def read_completion(proto: pb.Completion) -> c.Completion:
 
 
 def _invalid(field: str, description: str) -> InvalidArgument:
-    return InvalidArgument(
+    error = InvalidArgument(
         "INVALID_REQUEST", f"{field}: {description}", field=field, violations=[(field, description)]
     )
+    error.metadata["class"] = "invalid_request"
+    return error
 
 
 def _message(proto: pb.Message, path: str) -> c.Message:
@@ -79,8 +82,11 @@ def _part(proto: pb.MessagePart, path: str) -> c.Part:
         case "tool_result":
             result = proto.tool_result
             return c.ToolResult(result.tool_call_id, result.content, result.is_error)
+        case "reasoning":
+            thought = proto.reasoning
+            return c.Reasoning(thought.text, thought.signature, thought.redacted)
         case _:
-            raise _invalid(path, "has none of text, image, tool_call and tool_result")
+            raise _invalid(path, "has none of text, image, tool_call, tool_result and reasoning")
 
 
 def _tool(proto: pb.Tool, path: str) -> c.Tool:
@@ -134,6 +140,13 @@ def _sampling(proto: pb.Sampling) -> c.Sampling:
     )
 
 
+def read_cache_policy(request: pb.InvokeRequest | pb.InvokeStreamingRequest) -> CachePolicy:
+    """What the call may take from the cache and leave there."""
+    cache = request.cache
+    ttl = cache.ttl.ToNanoseconds() / 1e9 if cache.HasField("ttl") else None
+    return CachePolicy(cache.bypass, cache.no_store, ttl)
+
+
 def reply_proto(reply: Reply) -> pb.InvokeResponse:
     """A whole answer."""
     return pb.InvokeResponse(
@@ -152,6 +165,9 @@ def frame_proto(frame: Frame) -> pb.InvokeStreamingResponse:
         case c.ToolCallDelta(index, call_id, name, arguments):
             delta = pb.ToolCallDelta(index=index, id=call_id, name=name, arguments=arguments)
             return pb.InvokeStreamingResponse(delta=pb.Delta(tool_call=delta))
+        case c.ReasoningDelta(index, text, signature, redacted):
+            thought = pb.ReasoningDelta(index=index, text=text, signature=signature, redacted=redacted)
+            return pb.InvokeStreamingResponse(delta=pb.Delta(reasoning=thought))
         case Done(finish_reason, usage, cost, served):
             finish = _FINISH.get(finish_reason, pb.FINISH_REASON_UNSPECIFIED)
             end = pb.End(finish_reason=finish, usage=usage_proto(usage, cost), served=served_proto(served))
@@ -164,13 +180,16 @@ def frame_proto(frame: Frame) -> pb.InvokeStreamingResponse:
 
 
 def message_proto(message: c.Message) -> pb.Message:
-    """A turn; a model says words and calls tools, so there are no other parts."""
+    """A turn; a model thinks, says words and calls tools, so there are no other parts."""
     proto = pb.Message(role=f"MESSAGE_ROLE_{message.role.upper()}")
     for part in message.parts:
         if isinstance(part, c.Text):
             proto.parts.add(text=part.text)
         elif isinstance(part, c.ToolCall):
             proto.parts.add(tool_call=pb.ToolCall(id=part.id, name=part.name, arguments=part.arguments))
+        elif isinstance(part, c.Reasoning):
+            thought = pb.Reasoning(text=part.text, signature=part.signature, redacted=part.redacted)
+            proto.parts.add(reasoning=thought)
     return proto
 
 
@@ -203,6 +222,10 @@ def served_proto(served: Served) -> pb.Served:
         cached=served.cached,
         provider_request_id=served.provider_request_id,
         ignored_fields=served.ignored_fields,
+        failed_models=[
+            pb.FailedModel(model=item.model, provider=item.provider, reason=item.reason)
+            for item in served.failed_models
+        ],
     )
 
 
@@ -227,6 +250,22 @@ def model_proto(model: ListedModel) -> pb.Model:
         output_price=_price(entry.price, "output"),
         available=not model.unavailable_reason,
         unavailable_reason=model.unavailable_reason,
+    )
+
+
+def alias_proto(name: str, deployments: list[ListedDeployment]) -> pb.Alias:
+    """A name of the operator's."""
+    return pb.Alias(
+        name=name,
+        deployments=[
+            pb.Deployment(
+                model=item.model,
+                weight=item.weight,
+                available=not item.unavailable_reason,
+                unavailable_reason=item.unavailable_reason,
+            )
+            for item in deployments
+        ],
     )
 
 

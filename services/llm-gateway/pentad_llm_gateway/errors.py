@@ -7,7 +7,8 @@ reason of the contract. An error that may be retried, here or by the caller, has
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,50 +37,125 @@ class UpstreamError:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One class of errors, as callers see it."""
+    """One class of errors, as callers see it. `name` is the class, `reason` what ErrorInfo says."""
 
+    name: str
     reason: str
     code: Code
     retryable: bool
     advice: str
 
 
-RATE_LIMITED = Kind("RATE_LIMITED", Code.RESOURCE_EXHAUSTED, True, "{provider} limits the rate of calls")
+RATE_LIMITED = Kind(
+    "rate_limited", "RATE_LIMITED", Code.RESOURCE_EXHAUSTED, True, "{provider} limits the rate of calls"
+)
 BUDGET = Kind(
-    "BUDGET_EXCEEDED", Code.RESOURCE_EXHAUSTED, False, "the account at {provider} has no budget left"
+    "budget_exceeded",
+    "BUDGET_EXCEEDED",
+    Code.RESOURCE_EXHAUSTED,
+    False,
+    "the account at {provider} has no budget left",
 )
 CONTEXT = Kind(
+    "context_window_exceeded",
     "CONTEXT_WINDOW_EXCEEDED",
     Code.INVALID_ARGUMENT,
     False,
     "the input is longer than the model's context window",
 )
-INVALID = Kind("INVALID_REQUEST", Code.INVALID_ARGUMENT, False, "{provider} refused the request")
+INVALID = Kind(
+    "invalid_request", "INVALID_REQUEST", Code.INVALID_ARGUMENT, False, "{provider} refused the request"
+)
 FILTERED = Kind(
-    "CONTENT_FILTERED", Code.FAILED_PRECONDITION, False, "{provider}'s content policy refused the request"
+    "content_filtered",
+    "CONTENT_FILTERED",
+    Code.FAILED_PRECONDITION,
+    False,
+    "{provider}'s content policy refused the request",
 )
 AUTHENTICATION = Kind(
+    "authentication",
     "PROVIDER_AUTHENTICATION",
     Code.FAILED_PRECONDITION,
     False,
     "{provider} does not accept the gateway's API key; whoever runs the gateway has to set a valid one",
 )
 PERMISSION = Kind(
-    "PROVIDER_PERMISSION", Code.PERMISSION_DENIED, False, "the gateway's key at {provider} may not do this"
+    "permission",
+    "PROVIDER_PERMISSION",
+    Code.PERMISSION_DENIED,
+    False,
+    "the gateway's key at {provider} may not do this",
 )
 NOT_FOUND = Kind(
+    "not_found",
     "MODEL_NOT_FOUND",
     Code.NOT_FOUND,
     False,
     "{provider} has no such model; `pentad llm models` shows what there is",
 )
-TIMEOUT = Kind("PROVIDER_TIMEOUT", Code.DEADLINE_EXCEEDED, True, "{provider} took too long")
+TIMEOUT = Kind("timeout", "PROVIDER_TIMEOUT", Code.DEADLINE_EXCEEDED, True, "{provider} took too long")
 UNAVAILABLE = Kind(
-    "PROVIDER_UNAVAILABLE", Code.UNAVAILABLE, True, "{provider} cannot be reached or is overloaded"
+    "unavailable",
+    "PROVIDER_UNAVAILABLE",
+    Code.UNAVAILABLE,
+    True,
+    "{provider} cannot be reached or is overloaded",
+)
+CANCELLED = Kind(
+    "cancelled", "CANCELLED", Code.CANCELLED, False, "{provider} says that the call was cancelled"
 )
 FAULT = Kind(
-    "PROVIDER_ERROR", Code.INTERNAL, False, "{provider} answered something that cannot be understood"
+    "internal",
+    "PROVIDER_ERROR",
+    Code.INTERNAL,
+    False,
+    "{provider} answered something that cannot be understood",
 )
+
+KINDS = (
+    RATE_LIMITED,
+    BUDGET,
+    CONTEXT,
+    INVALID,
+    FILTERED,
+    AUTHENTICATION,
+    PERMISSION,
+    NOT_FOUND,
+    TIMEOUT,
+    UNAVAILABLE,
+    CANCELLED,
+    FAULT,
+)
+"""The whole taxonomy."""
+
+_BY_REASON = {kind.reason: kind for kind in KINDS}
+_OF_CODE = {
+    Code.CANCELLED: CANCELLED,
+    Code.DEADLINE_EXCEEDED: TIMEOUT,
+    Code.INVALID_ARGUMENT: INVALID,
+    Code.NOT_FOUND: NOT_FOUND,
+    Code.PERMISSION_DENIED: PERMISSION,
+    Code.RESOURCE_EXHAUSTED: RATE_LIMITED,
+    Code.UNAUTHENTICATED: AUTHENTICATION,
+    Code.UNAVAILABLE: UNAVAILABLE,
+}
+
+
+@contextmanager
+def classified() -> Iterator[None]:
+    """Within the block every error gets its class of the taxonomy into its metadata, whichever part of the
+    gateway raised it."""
+    try:
+        yield
+    except PentadError as error:
+        kind = _BY_REASON.get(error.reason) or _OF_CODE.get(error.code, FAULT)
+        error.metadata.setdefault("class", kind.name)
+        raise
+
+
+CIRCUIT_OPEN = "circuit_open"
+"""The `provider_code` of a model that was not asked."""
 
 BY_CODE: Mapping[str, Kind] = {
     # OpenAI and those who speak its protocol
@@ -95,6 +171,10 @@ BY_CODE: Mapping[str, Kind] = {
     "content_filter": FILTERED,
     "content_policy_violation": FILTERED,
     "moderation_blocked": FILTERED,
+    "data_residency_mismatch": PERMISSION,
+    "vector_store_timeout": TIMEOUT,
+    "empty_image_file": INVALID,
+    "failed_to_download_image": INVALID,
     "invalid_api_key": AUTHENTICATION,
     "account_deactivated": AUTHENTICATION,
     "invalid_authentication": AUTHENTICATION,
@@ -123,6 +203,20 @@ BY_CODE: Mapping[str, Kind] = {
     "api_error": UNAVAILABLE,
     "timeout_error": TIMEOUT,
     "overloaded_error": UNAVAILABLE,
+    "contract_spend_limit_reached": BUDGET,
+    "enforced_spend_limit_reached": BUDGET,
+    "linked_organization_billing_unavailable": BUDGET,
+    "linked_organization_spend_limit_reached": BUDGET,
+    "ramp_limit_exceeded": RATE_LIMITED,
+    "organization_on_hold": PERMISSION,
+    "organization_not_enrolled_in_beta": PERMISSION,
+    "organization_type_not_supported": PERMISSION,
+    "parent_organization_required": PERMISSION,
+    "workspace_policy_violation": PERMISSION,
+    "cmek_key_disabled": PERMISSION,
+    "cmek_key_network_blocked": PERMISSION,
+    "request_body_timeout": TIMEOUT,
+    "conflict_error": UNAVAILABLE,
     # Both, and too vague to go before the message: see `_kind`
     "invalid_request_error": INVALID,
 }
@@ -139,7 +233,7 @@ BY_STATUS: Mapping[int, Kind] = {
     422: INVALID,
     425: UNAVAILABLE,
     429: RATE_LIMITED,
-    499: UNAVAILABLE,
+    499: CANCELLED,
     501: FAULT,
     504: TIMEOUT,
     524: TIMEOUT,
@@ -148,14 +242,21 @@ BY_STATUS: Mapping[int, Kind] = {
 
 _VAGUE = {"invalid_request_error", "BadRequestError"}
 
+_POLICIES = ("_policy_violation", "bio_policy", "cyber_policy")
+_ABOUT_THE_REQUEST = ("invalid_", "image_", "unsupported_")
+
 # Providers that have no code for it say it in these words only.
 _CONTEXT_WORDS = re.compile(
-    r"prompt is too long|maximum context length|"
-    r"exceeds? the (available |model's )?(context|maximum) (size|length|window)|"
+    r"prompt is too long|maximum context length|longer than the maximum model length|"
+    r"exceeds? the (available |model's )?(context|maximum) (size|length|window)|exceeds? context limit|"
+    r"exceeds the maximum number of (input )?tokens|reduce the length of the (messages|prompt|input)|"
+    r"`inputs` tokens \+ `max_new_tokens`|"
     r"context (length|window) (is )?exceeded|input is too long|too many (input )?tokens",
     re.I,
 )
-_FILTER_WORDS = re.compile(r"content (filter(ing)?|management|policy)|blocked by .*polic", re.I)
+_FILTER_WORDS = re.compile(
+    r"content (filter(ing)?|management|policy)|blocked by .*polic|flagged as (potentially )?violating", re.I
+)
 _QUOTA_WORDS = re.compile(r"credit balance is too low|exceeded your current quota", re.I)
 _COUNTS = re.compile(r"(\d{3,}) tokens? > (\d{3,})|\((\d{3,}) tokens\).*\((\d{3,}) tokens\)")
 
@@ -164,7 +265,7 @@ def classify(error: UpstreamError) -> PentadError:
     """The error that callers see, with `provider`, `provider_code` and `provider_request_id` in its
     metadata."""
     kind = _kind(error)
-    metadata: dict[str, object] = {"provider": error.provider}
+    metadata: dict[str, object] = {"class": kind.name, "provider": error.provider}
     if error.codes:
         metadata["provider_code"] = error.codes[0]
     elif error.status:
@@ -186,8 +287,32 @@ def upstream_timeout(provider: str, phase: str, seconds: float, *, retryable: bo
         TIMEOUT.code,
         TIMEOUT.reason,
         f"{provider} took too long: {phase} took more than {seconds:g} s",
-        {"provider": provider, "phase": phase.replace(" ", "_"), "seconds": f"{seconds:g}"},
+        {
+            "class": TIMEOUT.name,
+            "provider": provider,
+            "phase": phase.replace(" ", "_"),
+            "seconds": f"{seconds:g}",
+        },
         _RETRY_SECONDS if retryable else None,
+    )
+
+
+def circuit_open(provider: str, model: str, reason: str, seconds: float) -> PentadError:
+    """The error of a call that was not made, because the model failed too often of late with `reason`."""
+    told = {kind.reason: kind for kind in (RATE_LIMITED, AUTHENTICATION, BUDGET)}
+    kind = told.get(reason, UNAVAILABLE)
+    return error_for_code(
+        kind.code,
+        kind.reason,
+        f"{provider}/{model} is not asked for another {seconds:.1f} s, because it failed: {reason}",
+        {
+            "class": kind.name,
+            "provider": provider,
+            "provider_code": CIRCUIT_OPEN,
+            "opened_by": reason,
+            "retry_after_seconds": f"{seconds:.3f}",
+        },
+        seconds,
     )
 
 
@@ -197,7 +322,7 @@ def cut_short(provider: str) -> PentadError:
         UNAVAILABLE.code,
         UNAVAILABLE.reason,
         f"{provider} ended its answer before it was complete",
-        {"provider": provider, "provider_code": "stream_cut"},
+        {"class": UNAVAILABLE.name, "provider": provider, "provider_code": "stream_cut"},
         _RETRY_SECONDS,
     )
 
@@ -205,12 +330,19 @@ def cut_short(provider: str) -> PentadError:
 def invalid_request(provider: str, message: str, field_path: str) -> PentadError:
     """The error of a request that the gateway can tell not to fit the model."""
     return error_for_code(
-        INVALID.code, INVALID.reason, message, {"provider": provider}, None, [(field_path, message)]
+        INVALID.code,
+        INVALID.reason,
+        message,
+        {"class": INVALID.name, "provider": provider},
+        None,
+        [(field_path, message)],
     )
 
 
 def _kind(error: UpstreamError) -> Kind:
     exact = [BY_CODE[code] for code in error.codes if code in BY_CODE and code not in _VAGUE]
+    if not exact and any(code.endswith(_POLICIES) for code in error.codes):
+        return FILTERED
     refusal = error.status in (None, 200, 400, 413, 422)
     if exact and not (refusal and exact[0] is INVALID):
         return exact[0]
@@ -220,7 +352,10 @@ def _kind(error: UpstreamError) -> Kind:
         return FILTERED
     if (refusal or error.status == 429) and _QUOTA_WORDS.search(error.message):
         return BUDGET
-    if any(code in _VAGUE for code in error.codes) and error.status in (None, 200):
+    in_stream = error.status in (None, 200)
+    if in_stream and (
+        exact or any(code in _VAGUE or code.startswith(_ABOUT_THE_REQUEST) for code in error.codes)
+    ):
         return INVALID
     return _by_status(error.status)
 

@@ -11,18 +11,19 @@ from pentad_common.errors import InvalidArgument
 # fmt: off
 _ADDRESSES_AND_KEYS = frozenset(
     {
-        "access_token", "api_base", "api_key", "api_version", "apikey", "auth_token", "authorization",
-        "authorization_token", "base_url", "baseurl", "connector_id", "credentials", "custom_llm_provider",
-        "default_headers", "default_query", "endpoint", "extra_body", "extra_headers", "extra_query",
-        "headers", "http_client", "mcp_servers", "organization", "project", "proxies", "proxy",
-        "server_url", "timeout", "x_api_key",
+        "accesstoken", "apibase", "apikey", "apitype", "apiversion", "authorization", "authorizationtoken",
+        "authtoken", "awsaccesskeyid", "awssecretaccesskey", "awssessiontoken", "azureadtoken",
+        "azureendpoint", "baseurl", "bearertoken", "connectorid", "credentials", "customllmprovider",
+        "defaultheaders", "defaultquery", "endpoint", "extrabody", "extraheaders", "extraquery", "headers",
+        "httpclient", "mcpservers", "organization", "password", "project", "proxies", "proxy", "proxyurl",
+        "secret", "serverurl", "timeout", "vertexcredentials", "xapikey",
     }
 )
 _OWNED = frozenset(
     {
-        "max_completion_tokens", "max_tokens", "messages", "model", "n", "output_config",
-        "reasoning_effort", "response_format", "seed", "stop", "stop_sequences", "stream", "stream_options",
-        "system", "temperature", "tool_choice", "tools", "top_p",
+        "maxcompletiontokens", "maxtokens", "messages", "model", "n", "outputconfig", "reasoningeffort",
+        "responseformat", "seed", "stop", "stopsequences", "stream", "streamoptions", "system", "temperature",
+        "toolchoice", "tools", "topp",
     }
 )
 # fmt: on
@@ -59,4 +60,5 @@ def _names(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _plain(name: str) -> str:
-    return name.strip().lower().replace("-", "_")
+    """Without what different servers write differently: base_url, base-url, baseUrl."""
+    return "".join(name.lower().replace("-", "").replace("_", "").split())

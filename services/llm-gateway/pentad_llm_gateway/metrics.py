@@ -32,6 +32,25 @@ RETRIES = Counter(
     "pentad_llm_retries", "Attempts that failed and were tried again.", ["gen_ai_provider_name", "error_type"]
 )
 OPEN_CALLS = Gauge("pentad_llm_open_calls", "Calls to models under way.", ["gen_ai_provider_name"])
+CIRCUITS = Gauge(
+    "pentad_llm_circuit_state",
+    "Circuit of a deployment: 0 closed, 1 half open, 2 open or cooling down.",
+    ["gen_ai_provider_name", "gen_ai_request_model"],
+)
+CIRCUIT_OPENINGS = Counter(
+    "pentad_llm_circuit_openings",
+    "Times that the circuit of a deployment opened.",
+    ["gen_ai_provider_name", "gen_ai_request_model", "error_type"],
+)
+FALLBACKS = Counter(
+    "pentad_llm_fallbacks",
+    "Models that could not answer, so that another was asked.",
+    ["gen_ai_provider_name", "error_type"],
+)
+CATALOG_RELOADS = Counter("pentad_llm_catalog_reloads", "Changes of the catalog file, by result.", ["result"])
+CATALOG_REFUSED = Gauge(
+    "pentad_llm_catalog_refused", "1 while the catalog's file is wrong and the one before it is in force."
+)
 LOST_RECORDS = Counter(
     "pentad_llm_lost_records", "Records of calls that were given up while the database was away."
 )
@@ -39,7 +58,7 @@ LOST_RECORDS = Counter(
 
 def observe(call: CallRecord) -> None:
     """Counts a call that has ended."""
-    provider, model = call.target.provider.name, model_label(call)
+    provider, model = call.target.provider.name, call.target.label
     DURATION.labels(provider, model, "" if call.status == "OK" else call.status).observe(call.latency)
     first = call.time_to_first_token
     if first is not None:
@@ -47,9 +66,3 @@ def observe(call: CallRecord) -> None:
     usage = call.usage
     TOKENS.labels(provider, model, "input").inc(usage.input_tokens)
     TOKENS.labels(provider, model, "output").inc(usage.output_tokens)
-
-
-def model_label(call: CallRecord) -> str:
-    """The model's name if the provider is known to have it; names from outside are without bound."""
-    target = call.target
-    return target.model if target.model in target.provider.models() else "other"

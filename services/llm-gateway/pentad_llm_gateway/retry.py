@@ -1,4 +1,4 @@
-"""Trying again: exponential waits with jitter, the provider's Retry-After, and never beyond the caller's
+"""Trying again: exponential waits with full jitter, the provider's Retry-After, and never beyond the caller's
 patience.
 
 This is the only layer that retries: the SDKs' own retries are off.
@@ -22,7 +22,11 @@ _LEFT_FOR_AN_ATTEMPT = 0.05
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """`attempts` in all; `base` seconds before the second, twice as much before each one after it."""
+    """`attempts` in all; up to `base` seconds before the second, up to twice as much before each after it.
+
+    The waits are drawn evenly from nothing to that bound, so that callers who failed together do not come
+    back together: "Exponential Backoff and Jitter", AWS Architecture Blog (2015).
+    """
 
     attempts: int
     base: float
@@ -37,7 +41,7 @@ class RetryPolicy:
         if error.retry_after is None or attempt >= self.attempts:
             return None
         spread = random.random() if jitter is None else jitter
-        backoff = min(self.base * 2 ** (attempt - 1), _LONGEST_WAIT) * (0.5 + spread / 2)
+        backoff = min(self.base * 2 ** (attempt - 1), _LONGEST_WAIT) * spread
         asked = float(error.metadata.get("retry_after_seconds", 0))
         if asked > _LONGEST_WAIT:
             return None  # the caller may wait that long, not we with its request in our hands
@@ -48,21 +52,21 @@ class RetryPolicy:
 async def retrying(
     policy: RetryPolicy,
     attempt: Callable[[], Awaitable[Result]],
-    left: Callable[[], float | None],
+    left: Callable[[PentadError], float | None],
     on_retry: Callable[[int, PentadError, float], None],
 ) -> Result:
     """The result of `attempt()`, called until it succeeds or its error shall not be tried again, which is
     raised.
 
-    `left()`: seconds until the caller gives up, None if never. `on_retry(attempt, error, wait)` is told of
-    each retry.
+    `left(error)`: seconds until it is given up after such an error, None if never.
+    `on_retry(attempt, error, wait)` is told of each retry.
     """
     number = 1
     while True:
         try:
             return await attempt()
         except PentadError as error:
-            wait = policy.wait(number, error, left())
+            wait = policy.wait(number, error, left(error))
             if wait is None:
                 raise
             on_retry(number, error, wait)

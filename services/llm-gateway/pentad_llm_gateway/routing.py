@@ -1,33 +1,19 @@
-"""Which provider and model a name means."""
+"""Which providers and models a name means, and in which order they are asked."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 
 from pentad_common.errors import FailedPrecondition, NotFound, PentadError, StartupError, Unavailable
-from pentad_llm_gateway.catalog import Catalog, ModelEntry
-from pentad_llm_gateway.completion import Completion, Image, Sampling, without
-from pentad_llm_gateway.errors import invalid_request
-from pentad_llm_gateway.providers.base import Provider
+from pentad_llm_gateway.catalog import Catalog, CatalogProblem
+from pentad_llm_gateway.fallback import Candidates, Class, shuffled
 from pentad_llm_gateway.providers.factory import ProviderFactory
+from pentad_llm_gateway.target import Target
+
+__all__ = ["PREFERENCE", "Router", "Target", "not_set_up"]
 
 PREFERENCE = ("anthropic", "openai", "openai-compatible", "local")
 """Who serves callers that name no model: the first of these that is set up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A model that will be asked. `requested` is what the caller named, "" for the default."""
-
-    requested: str
-    provider: Provider
-    model: str
-    entry: ModelEntry
-
-    @property
-    def name(self) -> str:
-        """`provider/model`."""
-        return f"{self.provider.name}/{self.model}"
 
 
 class Router:
@@ -40,43 +26,80 @@ class Router:
         self._default = default
 
     def default_model(self) -> str:
-        """What "" means, as `provider/model`; "" if no provider is set up. Raises NotFound
+        """What "" means, as `provider/model` or an alias; "" if no provider is set up. Raises NotFound
         MODEL_NOT_FOUND."""
         if self._default:
-            return self.find(self._default).name
+            found = self.find(self._default)
+            return found[0][0].name if len(found) == 1 else self._default
         for name in PREFERENCE:
             provider = self._factory.get(name)
             if provider.default_model and not provider.unavailable():
                 return f"{name}/{provider.default_model}"
         return ""
 
-    def check_default(self) -> None:
-        """Raises StartupError if the default that was set is the name of nothing."""
+    def check(self) -> None:
+        """Raises StartupError if the default that was set is the name of nothing, CatalogProblem if a name in
+        the catalog is."""
         try:
             self.default_model()
         except NotFound as error:
             raise StartupError(f"PENTAD_LLM_DEFAULT_MODEL: {error}") from None
+        for place, name in self._named():
+            try:
+                self.find(name)
+            except NotFound as error:
+                raise CatalogProblem(place, str(error)) from None
+
+    def _named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """The names in the catalog, with their places."""
+        for alias in self._catalog.aliases:
+            yield ("aliases", alias), alias
+        for name, chains in self._catalog.fallbacks.items():
+            for kind in type(chains).model_fields:
+                for index, item in enumerate(getattr(chains, kind)):
+                    yield ("fallbacks", name, kind, index), item
 
     def resolve(self, requested: str) -> Target:
-        """The target of a name, ready to be asked.
+        """The first target of a name that is ready to be asked.
 
         Raises NotFound MODEL_NOT_FOUND, FailedPrecondition PROVIDER_AUTHENTICATION, Unavailable
         PROVIDER_UNAVAILABLE.
         """
+        targets = [target for target, _ in self.find(self._meant(requested))]
+        ready = [target for target in targets if not target.provider.unavailable()]
+        if not ready:
+            raise not_set_up(targets[0])
+        return ready[0]
+
+    def candidates(self, requested: str) -> Candidates:
+        """The deployments of a name, in a weighted random order, and those that stand in for them. Raises
+        NotFound MODEL_NOT_FOUND, Unavailable PROVIDER_UNAVAILABLE."""
+        name = self._meant(requested)
+        first = shuffled(self.find(name))
+        names = (requested, name, *((first[0].name,) if len(first) == 1 else ()))
+
+        def chain(kind: Class) -> list[Target]:
+            standing_in = self._catalog.chain(names, kind)
+            return [target for item in standing_in for target in shuffled(self.find(item))]
+
+        return Candidates(first, chain)
+
+    def find(self, name: str) -> list[tuple[Target, float]]:
+        """The targets of a name with their weights, set up or not. Raises NotFound MODEL_NOT_FOUND."""
+        if alias := self._catalog.aliases.get(name):
+            return [(self._target(item.model), item.weight) for item in alias.deployments]
+        return [(self._target(name), 1.0)]
+
+    def _meant(self, requested: str) -> str:
         name = requested or self.default_model()
         if not name:
             why = self._factory.get("local").unavailable()
             raise Unavailable(
                 "PROVIDER_UNAVAILABLE", f"no provider of models is set up ({why})", provider="local"
             )
-        target = self.find(name)
-        if why := target.provider.unavailable():
-            raise _not_set_up(target.provider.name, why)
-        return replace(target, requested=requested)
+        return name
 
-    def find(self, name: str) -> Target:
-        """The target of a name, set up or not. Raises NotFound MODEL_NOT_FOUND."""
-        name = self._catalog.aliases.get(name, name)
+    def _target(self, name: str) -> Target:
         first, _, rest = name.partition("/")
         if first in self._factory.names():
             provider = self._factory.get(first)
@@ -91,46 +114,13 @@ class Router:
                 f"there is no model {name!r}; `pentad llm models` shows what there is, as provider/model",
                 model=name,
             )
-        return Target(name, provider, model, provider.model(model))
+        return Target(provider, model, provider.model(model))
 
 
-def _not_set_up(provider: str, why: str) -> PentadError:
-    message = f"{provider} is not set up: {why}"
-    if "API_KEY" in why:
-        return FailedPrecondition("PROVIDER_AUTHENTICATION", message, provider=provider)
-    return Unavailable("PROVIDER_UNAVAILABLE", message, provider=provider)
-
-
-def fit(target: Target, completion: Completion) -> tuple[Completion, tuple[str, ...]]:
-    """The request as the model can take it, and the fields of it that were left out.
-
-    What shapes the answer only a little is left out; what the caller relies on is refused.
-    Raises InvalidArgument INVALID_REQUEST.
-    """
-    entry, name = target.entry, target.provider.name
-    if completion.tools and completion.tool_choice.mode != "none" and not entry.tools:
-        raise invalid_request(name, f"{target.model} cannot call tools", "completion.tools")
-    if not entry.images and any(
-        isinstance(part, Image) for item in completion.messages for part in item.parts
-    ):
-        raise invalid_request(name, f"{target.model} takes no pictures", "completion.messages")
-    if completion.response_format and completion.response_format.schema and not entry.json_schema:
-        raise invalid_request(
-            name, f"{target.model} cannot keep to a JSON Schema", "completion.response_format"
-        )
-    left_out = _left_out(target, completion.sampling)
-    if not left_out:
-        return completion, ()
-    fitted = replace(completion, sampling=without(completion.sampling, left_out))
-    return fitted, tuple(f"sampling.{field}" for field in left_out)
-
-
-def _left_out(target: Target, sampling: Sampling) -> tuple[str, ...]:
-    fields: list[str] = []
-    if not target.entry.sampling:
-        fields += [name for name in ("temperature", "top_p") if getattr(sampling, name) is not None]
-    if sampling.seed is not None and not target.provider.takes_seed:
-        fields.append("seed")
-    if sampling.reasoning_effort and not target.entry.reasoning:
-        fields.append("reasoning_effort")
-    return tuple(fields)
+def not_set_up(target: Target) -> PentadError:
+    """The error of a provider that cannot be asked."""
+    name, why = target.provider.name, target.provider.unavailable()
+    message = f"{name} is not set up: {why}"
+    if "API_KEY" in why or "api_key" in why:
+        return FailedPrecondition("PROVIDER_AUTHENTICATION", message, provider=name)
+    return Unavailable("PROVIDER_UNAVAILABLE", message, provider=name)

@@ -11,30 +11,30 @@ from pentad.llm.v1 import llm_pb2_grpc
 from pentad_common.call import current_call
 from pentad_llm_gateway import conversion
 from pentad_llm_gateway.gateway import Gateway
-from pentad_llm_gateway.listing import list_models
-from pentad_llm_gateway.providers.factory import ProviderFactory
-from pentad_llm_gateway.routing import Router
+from pentad_llm_gateway.generation import Generations
+from pentad_llm_gateway.listing import list_aliases, list_models
 
 
 class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
     """See llm.proto."""
 
-    def __init__(self, gateway: Gateway, router: Router, factory: ProviderFactory) -> None:
+    def __init__(self, gateway: Gateway, generations: Generations) -> None:
         self._gateway = gateway
-        self._router = router
-        self._factory = factory
+        self._generations = generations
 
     async def Invoke(self, request: pb.InvokeRequest, context: Any) -> pb.InvokeResponse:
         """See llm.proto."""
         completion = conversion.read_completion(request.completion)
-        return conversion.reply_proto(await self._gateway.invoke(current_call(), completion))
+        policy = conversion.read_cache_policy(request)
+        return conversion.reply_proto(await self._gateway.invoke(current_call(), completion, policy))
 
     async def InvokeStreaming(
         self, request: pb.InvokeStreamingRequest, context: Any
     ) -> AsyncIterator[pb.InvokeStreamingResponse]:
         """See llm.proto."""
         completion = conversion.read_completion(request.completion)
-        async with aclosing(self._gateway.stream(current_call(), completion)) as frames:
+        policy = conversion.read_cache_policy(request)
+        async with aclosing(self._gateway.stream(current_call(), completion, policy)) as frames:
             async for frame in frames:
                 yield conversion.frame_proto(frame)
 
@@ -51,9 +51,15 @@ class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:
         """See llm.proto."""
-        models = list_models(self._factory, request.provider)
+        generation = self._generations.current
+        models = list_models(generation.factory, request.provider)
+        aliases = list_aliases(generation, self._gateway.breakers)
+        operates = current_call().role in ("admin", "service")
         return pb.ListModelsResponse(
-            models=map(conversion.model_proto, models), default_model=self._router.default_model()
+            models=map(conversion.model_proto, models),
+            default_model=generation.router.default_model(),
+            aliases=(conversion.alias_proto(*alias) for alias in aliases),
+            catalog_problem=self._generations.problem if operates else "",
         )
 
     async def GetUsage(self, request: pb.GetUsageRequest, context: Any) -> pb.GetUsageResponse:

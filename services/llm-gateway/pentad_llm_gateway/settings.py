@@ -7,9 +7,16 @@ can set them: no request may name an address or a key.
 
 from __future__ import annotations
 
+import os
+
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
 from pentad_common.settings import ServiceSettings
+
+
+def secret(variable: str) -> str:
+    """What a variable says that the operator named in the catalog; "" if it is not set, or none is named."""
+    return os.environ.get(variable, "") if variable else ""
 
 
 def _named(name: str) -> AliasChoices:
@@ -41,7 +48,8 @@ class GatewaySettings(ServiceSettings):
     """`provider/model`, a provider or an alias. Unset: the first provider that is set up, of anthropic,
     openai, openai-compatible and local."""
     llm_catalog: str = ""
-    """Path of a YAML file of models, prices and aliases instead of the one that comes with the gateway."""
+    """Path of a YAML file of models, prices, aliases and fallbacks, read again when it changes. Providers it
+    says nothing of are as in the file that comes with the gateway."""
 
     llm_connect_seconds: float = Field(default=10.0, gt=0)
     llm_first_token_seconds: float = Field(default=180.0, gt=0)

@@ -70,5 +70,5 @@ def test_unknown_provider() -> None:
 def test_default_that_means_nothing(no_provider_keys: None) -> None:
     """A default model that cannot be is a mistake at the start, not at the first call."""
     with pytest.raises(StartupError, match="PENTAD_LLM_DEFAULT_MODEL"):
-        Router(factory(), load_catalog(), "gpt-unheard-of").check_default()
-    Router(factory(), load_catalog(), "openai/any").check_default()
+        Router(factory(), load_catalog(), "gpt-unheard-of").check()
+    Router(factory(), load_catalog(), "openai/any").check()

@@ -17,7 +17,7 @@ from pentad_llm_gateway.call_record import CallRecord
 from pentad_llm_gateway.catalog import load_catalog
 from pentad_llm_gateway.completion import Completion, Finished, Message, Opened, Text, TextDelta, Usage
 from pentad_llm_gateway.ledger import Ledger
-from pentad_llm_gateway.metrics import model_label, observe
+from pentad_llm_gateway.metrics import observe
 from pentad_llm_gateway.providers.factory import ProviderFactory
 from pentad_llm_gateway.routing import Router
 from pentad_llm_gateway.settings import GatewaySettings
@@ -163,9 +163,9 @@ def test_counted_in_metrics(router: Router) -> None:
     record.end()
     observe(record)
     assert (tokens("input") - before[0], tokens("output") - before[1]) == (7, 3)
-    assert model_label(record) == "claude-sonnet-5-5"
+    assert record.target.label == "claude-sonnet-5-5"
     record.target = replace(record.target, model="from-outside")
-    assert model_label(record) == "other"
+    assert record.target.label == "other"
 
 
 def test_usage_of_a_whole_answer(router: Router) -> None:

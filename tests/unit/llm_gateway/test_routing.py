@@ -9,8 +9,9 @@ import pytest
 from pentad_common.errors import InvalidArgument, PentadError
 from pentad_llm_gateway.catalog import load_catalog
 from pentad_llm_gateway.completion import Completion, Image, Message, Sampling, Text, Tool, ToolChoice
+from pentad_llm_gateway.fitting import fit
 from pentad_llm_gateway.providers.factory import ProviderFactory
-from pentad_llm_gateway.routing import Router, fit
+from pentad_llm_gateway.routing import Router
 from pentad_llm_gateway.settings import GatewaySettings
 
 KEYS = {"anthropic_api_key": "a", "openai_api_key": "o", "llm_compatible_base_url": "http://x"}

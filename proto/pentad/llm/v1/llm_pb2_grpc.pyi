@@ -18,7 +18,9 @@ class LlmGatewayServiceStub:
     Errors of all calls: RESOURCE_EXHAUSTED RATE_LIMITED or BUDGET_EXCEEDED; INVALID_ARGUMENT CONTEXT_WINDOW_EXCEEDED or
     INVALID_REQUEST; FAILED_PRECONDITION CONTENT_FILTERED or PROVIDER_AUTHENTICATION; PERMISSION_DENIED PROVIDER_PERMISSION;
     NOT_FOUND MODEL_NOT_FOUND; DEADLINE_EXCEEDED PROVIDER_TIMEOUT; UNAVAILABLE PROVIDER_UNAVAILABLE; CANCELLED CANCELLED;
-    INTERNAL PROVIDER_ERROR. The metadata has `provider`, and `provider_code` and `provider_request_id` where there are any.
+    INTERNAL PROVIDER_ERROR. The metadata has `class` (rate_limited, context_window_exceeded, content_filtered, authentication,
+    permission, not_found, invalid_request, timeout, unavailable, budget_exceeded, cancelled or internal) and `provider`, and
+    `provider_code` and `provider_request_id` where there are any. What may be tried again has a retry delay; nothing else has.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -61,7 +63,9 @@ class LlmGatewayServiceServicer(metaclass=_abc_1.ABCMeta):
     Errors of all calls: RESOURCE_EXHAUSTED RATE_LIMITED or BUDGET_EXCEEDED; INVALID_ARGUMENT CONTEXT_WINDOW_EXCEEDED or
     INVALID_REQUEST; FAILED_PRECONDITION CONTENT_FILTERED or PROVIDER_AUTHENTICATION; PERMISSION_DENIED PROVIDER_PERMISSION;
     NOT_FOUND MODEL_NOT_FOUND; DEADLINE_EXCEEDED PROVIDER_TIMEOUT; UNAVAILABLE PROVIDER_UNAVAILABLE; CANCELLED CANCELLED;
-    INTERNAL PROVIDER_ERROR. The metadata has `provider`, and `provider_code` and `provider_request_id` where there are any.
+    INTERNAL PROVIDER_ERROR. The metadata has `class` (rate_limited, context_window_exceeded, content_filtered, authentication,
+    permission, not_found, invalid_request, timeout, unavailable, budget_exceeded, cancelled or internal) and `provider`, and
+    `provider_code` and `provider_request_id` where there are any. What may be tried again has a retry delay; nothing else has.
     """
 
     @_abc_1.abstractmethod

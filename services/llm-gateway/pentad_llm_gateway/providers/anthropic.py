@@ -10,7 +10,12 @@ from pentad_llm_gateway.completion import Answer, Completion, Event, Finished, T
 from pentad_llm_gateway.errors import cut_short
 from pentad_llm_gateway.providers.anthropic_format import EventReader, read_answer, request_body
 from pentad_llm_gateway.providers.base import Provider
-from pentad_llm_gateway.providers.chat import LazyClient
+from pentad_llm_gateway.providers.chat import (
+    LazyClient,
+    http_timeout,
+    own_timeout,
+    without_ambient_headers,
+)
 from pentad_llm_gateway.providers.sdk_errors import translated
 from pentad_llm_gateway.settings import GatewaySettings
 
@@ -20,7 +25,10 @@ if TYPE_CHECKING:
 _MAX_TOKENS = 16_384
 """Of an answer whose request sets no bound: Anthropic wants one, and thinking counts."""
 
-_NOT_COUNTED = ("max_tokens", "temperature", "top_p", "stop_sequences")
+_NOT_IN_THE_SDK = ("temperature", "top_p")
+"""Fields that only older models take; the SDK has no arguments for them any more."""
+
+_NOT_COUNTED = ("max_tokens", "stop_sequences", "extra_body")
 
 
 class AnthropicProvider(Provider):
@@ -32,24 +40,41 @@ class AnthropicProvider(Provider):
         super().__init__(name, settings, entry)
         self._client = LazyClient(self._make)
 
-    def _make(self) -> AsyncAnthropic:
-        from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
-        from httpx2 import Timeout
+    def _key(self) -> str:
+        if self.entry.api_key_env:
+            return self.api_key()
+        key = self.settings.anthropic_api_key
+        return key.get_secret_value() if key else ""
 
-        settings, connect = self.settings, self.settings.llm_connect_seconds
-        timeout = Timeout(settings.llm_total_seconds, connect=connect, pool=connect)
-        return AsyncAnthropic(
-            base_url=settings.anthropic_base_url,
-            api_key=settings.anthropic_api_key.get_secret_value() if settings.anthropic_api_key else "",
+    def _make(self) -> AsyncAnthropic:
+        from anthropic import DEFAULT_CONNECTION_LIMITS, AsyncAnthropic, DefaultAsyncHttpxClient
+        from httpx2 import AsyncClient
+
+        timeout = http_timeout(self.time_limits())
+        ambient = not self.entry.base_url
+        client = AsyncAnthropic(
+            base_url=self.entry.base_url or self.settings.anthropic_base_url,
+            api_key=self._key(),
             max_retries=0,
             timeout=timeout,
-            http_client=DefaultAsyncHttpxClient(timeout=timeout),
+            # Anthropic's own client takes the environment's proxies whatever `trust_env` says.
+            http_client=DefaultAsyncHttpxClient(timeout=timeout)
+            if ambient
+            else AsyncClient(
+                timeout=timeout,
+                trust_env=False,
+                follow_redirects=True,
+                limits=DEFAULT_CONNECTION_LIMITS,
+            ),
             open_telemetry=False,
         )
+        if not ambient:
+            without_ambient_headers(client)
+        return client
 
     def unavailable(self) -> str:
         """See Provider."""
-        return "" if self.settings.anthropic_api_key else "ANTHROPIC_API_KEY is not set for the gateway"
+        return self._no_key() or ("" if self._key() else "ANTHROPIC_API_KEY is not set for the gateway")
 
     async def invoke(self, model: str, completion: Completion) -> Answer:
         """See Provider."""
@@ -86,10 +111,15 @@ class AnthropicProvider(Provider):
             )
         return TokenCount(counted.input_tokens, estimated=False)
 
-    def _arguments(self, model: str, completion: Completion) -> dict[str, Any]:
+    def most_output_tokens(self, model: str, completion: Completion) -> int:
+        """See Provider."""
         most = self.model(model).max_output_tokens or _MAX_TOKENS
-        body = request_body(model, completion, min(most, _MAX_TOKENS))
-        return body | ({"extra_body": dict(completion.extras)} if completion.extras else {})
+        return completion.sampling.max_output_tokens or min(most, _MAX_TOKENS)
+
+    def _arguments(self, model: str, completion: Completion) -> dict[str, Any]:
+        body = request_body(model, completion, self.most_output_tokens(model, completion))
+        extra = {name: body.pop(name) for name in _NOT_IN_THE_SDK if name in body} | dict(completion.extras)
+        return body | own_timeout(self, model) | ({"extra_body": extra} if extra else {})
 
     async def close(self) -> None:
         """See Provider."""

@@ -18,6 +18,8 @@ from pentad_llm_gateway.completion import (
     Message,
     Opened,
     Part,
+    Reasoning,
+    ReasoningDelta,
     Text,
     TextDelta,
     ToolCall,
@@ -54,6 +56,7 @@ def request_body(model: str, completion: Completion, default_max_tokens: int) ->
         "top_p": sampling.top_p,
         "stop_sequences": list(sampling.stop) or None,
         "output_config": _output_config(completion),
+        "thinking": _thinking(completion),
     }
     if completion.tools:
         fields["tools"] = [
@@ -80,6 +83,14 @@ def _output_config(completion: Completion) -> dict[str, Any] | None:
     return config or None
 
 
+def _thinking(completion: Completion) -> dict[str, str] | None:
+    """Thoughts are asked for, in words, where an effort is: without that the newer models think and keep it
+    to themselves. A tool that must be called leaves no room for them."""
+    if not completion.sampling.reasoning_effort or completion.tool_choice.mode in ("required", "named"):
+        return None
+    return {"type": "adaptive", "display": "summarized"}
+
+
 def _tool_choice(choice: ToolChoice) -> dict[str, str]:
     kind = {"type": _CHOICES[choice.mode]}
     return kind | {"name": choice.name} if choice.mode == "named" else kind
@@ -92,7 +103,7 @@ def _conversation(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
         if message.role == "system":
             continue
         side = "assistant" if message.role == "assistant" else "user"
-        blocks = [_block(part) for part in message.parts if not isinstance(part, Text) or part.text]
+        blocks = [_block(part) for part in message.parts if _is_sent(part)]
         if turns and turns[-1]["role"] == side:
             turns[-1]["content"] += blocks
         else:
@@ -104,6 +115,13 @@ def _conversation(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
     return turns
 
 
+def _is_sent(part: Part) -> bool:
+    """Neither empty words, which Anthropic refuses, nor thoughts that are not its own models'."""
+    if isinstance(part, Reasoning):
+        return bool(part.signature or part.redacted)
+    return not isinstance(part, Text) or bool(part.text)
+
+
 def _block(part: Part) -> dict[str, Any]:
     match part:
         case Text(text):
@@ -112,6 +130,10 @@ def _block(part: Part) -> dict[str, Any]:
             return {"type": "tool_use", "id": call_id, "name": name, "input": json.loads(arguments or "{}")}
         case ToolResult(call_id, content, is_error):
             return {"type": "tool_result", "tool_use_id": call_id, "content": content, "is_error": is_error}
+        case Reasoning(_, _, redacted) if redacted:
+            return {"type": "redacted_thinking", "data": redacted}
+        case Reasoning(text, signature, _):
+            return {"type": "thinking", "thinking": text, "signature": signature}
         case Image(_, _, url) if url:
             return {"type": "image", "source": {"type": "url", "url": url}}
         case Image(content_type, data, _):
@@ -123,13 +145,17 @@ def _block(part: Part) -> dict[str, Any]:
 
 
 def read_answer(message: Any, request_id: str) -> Answer:
-    """An SDK's Message as an Answer; what the model thought is not in it."""
+    """An SDK's Message as an Answer."""
     parts: list[Part] = []
     for block in message.content:
         if block.type == "text":
             parts.append(Text(block.text))
         elif block.type == "tool_use":
             parts.append(ToolCall(block.id, block.name, json.dumps(block.input)))
+        elif block.type == "thinking":
+            parts.append(Reasoning(block.thinking, block.signature))
+        elif block.type == "redacted_thinking":
+            parts.append(Reasoning(redacted=block.data))
     finish = _FINISH.get(message.stop_reason or "", "")
     usage = read_usage(message.usage, Usage())
     return Answer(Message("assistant", tuple(parts)), finish, message.model, usage, request_id)
@@ -167,6 +193,8 @@ class EventReader:
         self._finish_reason: FinishReason = ""
         self._tools: dict[int, int] = {}
         """Numbers of the tool calls, by their places among the answer's blocks."""
+        self._thoughts: dict[int, int] = {}
+        """The same of what the model thinks."""
 
     def read(self, event: Any) -> Iterator[Event]:
         """What an event says; Finished comes with the last."""
@@ -177,6 +205,8 @@ class EventReader:
             case "content_block_start" if event.content_block.type == "tool_use":
                 number = self._tools[event.index] = len(self._tools)
                 yield ToolCallDelta(number, event.content_block.id, event.content_block.name)
+            case "content_block_start" if event.content_block.type == "redacted_thinking":
+                yield ReasoningDelta(self._thought(event.index), redacted=event.content_block.data)
             case "content_block_delta":
                 yield from self._delta(event)
             case "message_delta":
@@ -186,9 +216,17 @@ class EventReader:
                 yield Finished(self._finish_reason, self._usage)
 
     def _delta(self, event: Any) -> Iterator[Event]:
-        if event.delta.type == "text_delta":
-            yield TextDelta(event.delta.text)
-        elif event.delta.type == "input_json_delta" and event.index in self._tools:
-            yield ToolCallDelta(self._tools[event.index], arguments=event.delta.partial_json)
-        else:
-            yield Opened()  # a thought
+        match event.delta.type:
+            case "text_delta":
+                yield TextDelta(event.delta.text)
+            case "input_json_delta" if event.index in self._tools:
+                yield ToolCallDelta(self._tools[event.index], arguments=event.delta.partial_json)
+            case "thinking_delta" if event.delta.thinking:
+                yield ReasoningDelta(self._thought(event.index), event.delta.thinking)
+            case "signature_delta":
+                yield ReasoningDelta(self._thought(event.index), signature=event.delta.signature)
+            case _:
+                yield Opened()  # a sign of life
+
+    def _thought(self, block: int) -> int:
+        return self._thoughts.setdefault(block, len(self._thoughts))

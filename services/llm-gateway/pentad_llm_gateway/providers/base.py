@@ -12,9 +12,12 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from pentad_common.errors import NotFound
-from pentad_llm_gateway.catalog import ModelEntry, ProviderEntry
+from pentad_llm_gateway.catalog import UNKNOWN_MODEL, ModelEntry, ProviderEntry, TimeLimitsEntry
 from pentad_llm_gateway.completion import Answer, Completion, Event, TokenCount, estimate_input
-from pentad_llm_gateway.settings import GatewaySettings
+from pentad_llm_gateway.pace import TimeLimits
+from pentad_llm_gateway.settings import GatewaySettings, secret
+
+_UNBOUNDED_OUTPUT = 16_384
 
 
 class Provider(ABC):
@@ -28,6 +31,15 @@ class Provider(ABC):
         self.name = name
         self.settings = settings
         self.entry = entry
+
+    def api_key(self) -> str:
+        """The key in the variable that the catalog names, `api_key_env`; "" if there is none."""
+        return secret(self.entry.api_key_env)
+
+    def _no_key(self) -> str:
+        """Why the provider cannot be asked, if the catalog names a variable that is not set."""
+        name = self.entry.api_key_env
+        return f"{name} (its api_key_env) is not set for the gateway" if name and not secret(name) else ""
 
     def unavailable(self) -> str:
         """Why it cannot be asked, and what to do about it; "" when it can."""
@@ -44,8 +56,6 @@ class Provider(ABC):
 
     def model(self, name: str) -> ModelEntry:
         """What is known of a model. Raises NotFound MODEL_NOT_FOUND."""
-        from pentad_llm_gateway.catalog import UNKNOWN_MODEL
-
         known = self.models().get(name)
         if known is None and not self.any_model:
             raise NotFound(
@@ -55,6 +65,24 @@ class Provider(ABC):
                 model=name,
             )
         return known or UNKNOWN_MODEL
+
+    def time_limits(self, model: str = "") -> TimeLimits:
+        """How long a call may take, to a model or in general: by its entry in the catalog, the provider's,
+        or the settings."""
+        own = self.model(model).time_limits if model else TimeLimitsEntry()
+        shared = self.entry.time_limits
+
+        def limit(name: str) -> float:
+            told = getattr(own, name) or getattr(shared, name)
+            return float(told or getattr(self.settings, f"llm_{name}_seconds"))
+
+        return TimeLimits(limit("connect"), limit("first_token"), limit("between_tokens"), limit("total"))
+
+    def most_output_tokens(self, model: str, completion: Completion) -> int:
+        """Tokens that an answer has at most, as far as is known; where nothing bounds it, a guess."""
+        most = self.model(model).max_output_tokens
+        asked = completion.sampling.max_output_tokens
+        return min(asked, most) if asked and most else asked or most or _UNBOUNDED_OUTPUT
 
     def admitted(self, tenant: str) -> AbstractAsyncContextManager[object]:
         """Held during each call: a provider that can do only so much at once makes callers wait here."""

@@ -7,15 +7,19 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
-from pentad_llm_gateway.completion import Answer, Completion, Event
+from pentad_llm_gateway.completion import Answer, Completion, Event, TokenCount, estimate_input
 from pentad_llm_gateway.errors import cut_short
+from pentad_llm_gateway.pace import TimeLimits
 from pentad_llm_gateway.providers.base import Provider
 from pentad_llm_gateway.providers.chat_format import ChunkReader, read_answer, request_body
 from pentad_llm_gateway.providers.sdk_errors import translated
-from pentad_llm_gateway.settings import GatewaySettings
+from pentad_llm_gateway.tokenizer import count_words, has_tokenizer, is_plain
 
 if TYPE_CHECKING:
+    from httpx2 import Timeout
     from openai import AsyncOpenAI
+
+_AFTER_OURS = 1.0
 
 
 class ChatProvider(Provider):
@@ -23,6 +27,8 @@ class ChatProvider(Provider):
 
     limit_field = "max_tokens"
     strict_schemas = False
+    takes_thoughts = False
+    """Whether what its model thought goes back to it with a tool's result."""
 
     @abstractmethod
     async def client(self) -> AsyncOpenAI:
@@ -54,8 +60,34 @@ class ChatProvider(Provider):
             raise cut_short(self.name)
         yield finished
 
+    async def count_tokens(self, model: str, completion: Completion) -> TokenCount:
+        """See Provider: counted here for a model whose tokenizer is public, and asked for elsewhere; what
+        neither can tell is estimated."""
+        encoding = self.model(model).tokenizer
+        offline = has_tokenizer(encoding)
+        if offline and is_plain(completion):
+            return TokenCount(await count_words(encoding, completion), estimated=False)
+        asked = await self._asked_count(model, completion)
+        if asked is not None:
+            return TokenCount(asked, estimated=False)
+        if not offline:
+            return await super().count_tokens(model, completion)
+        words = estimate_input(completion, words=False) + await count_words(encoding, completion)
+        return TokenCount(words, estimated=True)
+
+    async def _asked_count(self, model: str, completion: Completion) -> int | None:
+        """What the server's own counting says; None where it has none."""
+        return None
+
     def _arguments(self, model: str, completion: Completion) -> dict[str, Any]:
-        body = request_body(model, completion, limit_field=self.limit_field, strict=self.strict_schemas)
+        body = request_body(
+            model,
+            completion,
+            limit_field=self.limit_field,
+            strict=self.strict_schemas,
+            thoughts=self.takes_thoughts,
+        )
+        body |= own_timeout(self, model)
         return body | ({"extra_body": dict(completion.extras)} if completion.extras else {})
 
 
@@ -83,16 +115,29 @@ class LazyClient:
             await client.close()
 
 
-def make_client(settings: GatewaySettings, base_url: str, api_key: str, *, ambient: bool) -> AsyncOpenAI:
+def http_timeout(limits: TimeLimits) -> Timeout:
+    """The SDKs' own time limits, a little beyond the gateway's, whose errors say more; but for connecting."""
+    from httpx2 import Timeout
+
+    return Timeout(limits.total + _AFTER_OURS, connect=limits.connect, pool=limits.connect)
+
+
+def own_timeout(provider: Provider, model: str) -> dict[str, Any]:
+    """The argument of a request to a model that has time limits of its own."""
+    entry = provider.model(model).time_limits
+    if entry.connect is None and entry.total is None:
+        return {}
+    return {"timeout": http_timeout(provider.time_limits(model))}
+
+
+def make_client(limits: TimeLimits, base_url: str, api_key: str, *, ambient: bool) -> AsyncOpenAI:
     """OpenAI's client without retries of its own.
 
     `ambient`: whether OpenAI's other variables (organisation, headers) and proxies of the environment count.
     """
-    from httpx2 import Timeout
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-    connect = settings.llm_connect_seconds
-    timeout = Timeout(settings.llm_total_seconds, connect=connect, pool=connect)
+    timeout = http_timeout(limits)
     client = AsyncOpenAI(
         base_url=base_url,
         api_key=api_key,
@@ -102,5 +147,11 @@ def make_client(settings: GatewaySettings, base_url: str, api_key: str, *, ambie
     )
     if not ambient:
         client.organization = client.project = None
-        client = client.copy(set_default_headers={})
+        without_ambient_headers(client)
     return client
+
+
+def without_ambient_headers(client: Any) -> None:
+    """Takes away the headers that an SDK read from the environment: they are for its own provider. A copy of
+    the client would read them again, and there is no option for it."""
+    client._custom_headers = {}

@@ -16,6 +16,8 @@ from pentad_llm_gateway.completion import (
     Message,
     Opened,
     Part,
+    Reasoning,
+    ReasoningDelta,
     ResponseFormat,
     Text,
     TextDelta,
@@ -36,13 +38,15 @@ _FINISH: dict[str, FinishReason] = {
 }
 
 
-def request_body(model: str, completion: Completion, *, limit_field: str, strict: bool) -> dict[str, Any]:
+def request_body(
+    model: str, completion: Completion, *, limit_field: str, strict: bool, thoughts: bool = False
+) -> dict[str, Any]:
     """The request's fields. `limit_field`: what the bound on output tokens is called. `strict`: close
-    schemas."""
+    schemas. `thoughts`: whether the server takes back what its model thought."""
     sampling = completion.sampling
     fields = {
         "model": model,
-        "messages": [item for message in completion.messages for item in _messages(message)],
+        "messages": [item for message in completion.messages for item in _messages(message, thoughts)],
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         limit_field: sampling.max_output_tokens,
@@ -76,7 +80,7 @@ def _response_format(form: ResponseFormat | None, strict: bool) -> dict[str, Any
     return {"type": "json_schema", "json_schema": {"name": form.name, "schema": schema, "strict": True}}
 
 
-def _messages(message: Message) -> Iterator[dict[str, Any]]:
+def _messages(message: Message, thoughts: bool) -> Iterator[dict[str, Any]]:
     """One of ours can be several of theirs: each tool's result is a message of its own."""
     for part in message.parts:
         if isinstance(part, ToolResult):
@@ -84,7 +88,12 @@ def _messages(message: Message) -> Iterator[dict[str, Any]]:
     calls = [_call(part) for part in message.parts if isinstance(part, ToolCall)]
     content = _content(message.parts)
     if calls:
-        yield {"role": "assistant", "content": content or None, "tool_calls": calls}
+        # Only in these turns: elsewhere thoughts are ignored at best, as DeepSeek does, and cost tokens.
+        thought = (
+            "".join(part.text for part in message.parts if isinstance(part, Reasoning)) if thoughts else ""
+        )
+        kept = {"reasoning_content": thought} if thought else {}
+        yield {"role": "assistant", "content": content or None, "tool_calls": calls} | kept
     elif content or not any(isinstance(part, ToolResult) for part in message.parts):
         yield {"role": message.role, "content": content}
 
@@ -105,21 +114,24 @@ def _content(parts: tuple[Part, ...]) -> str | list[dict[str, Any]]:
         if isinstance(part, Text):
             blocks.append({"type": "text", "text": part.text})
         elif isinstance(part, Image):
-            blocks.append({"type": "image_url", "image_url": {"url": part.url or _data_url(part)}})
+            blocks.append({"type": "image_url", "image_url": {"url": part.url or data_url(part)}})
     return blocks
 
 
-def _data_url(image: Image) -> str:
+def data_url(image: Image) -> str:
+    """A picture's bytes as an address."""
     return f"data:{image.content_type};base64,{base64.b64encode(image.data).decode()}"
 
 
 def read_answer(response: Any, request_id: str) -> Answer:
     """An SDK's ChatCompletion as an Answer."""
     choice = response.choices[0]
-    parts: list[Part] = [Text(choice.message.content)] if choice.message.content else []
+    parts: list[Part] = [Reasoning(thought)] if (thought := _thought(choice.message)) else []
+    if choice.message.content:
+        parts.append(Text(choice.message.content))
     for call in choice.message.tool_calls or ():
         parts.append(ToolCall(call.id, call.function.name, call.function.arguments))
-    if not parts and getattr(choice.message, "refusal", None):
+    if not (choice.message.content or choice.message.tool_calls) and getattr(choice.message, "refusal", None):
         return Answer(
             Message("assistant", (Text(choice.message.refusal),)),
             "content_filter",
@@ -134,6 +146,16 @@ def read_answer(response: Any, request_id: str) -> Answer:
         read_usage(response.usage),
         request_id,
     )
+
+
+def _thought(message: Any) -> str:
+    """What the model thought, or the next of it: DeepSeek, vLLM and llama.cpp say `reasoning_content`, newer
+    vLLM and OpenRouter `reasoning`; OpenAI itself keeps it."""
+    for name in ("reasoning_content", "reasoning"):
+        value = getattr(message, name, None)
+        if isinstance(value, str) and value:
+            return value
+    return ""
 
 
 def read_usage(usage: Any) -> Usage | None:
@@ -160,7 +182,7 @@ class ChunkReader:
         self._usage: Usage | None = None
 
     def read(self, chunk: Any) -> Iterator[Event]:
-        """The deltas in a chunk; Opened for one that has none, such as a thought."""
+        """The deltas in a chunk; Opened for one that has none."""
         self._usage = read_usage(chunk.usage) or self._usage
         events = list(self._deltas(chunk)) if chunk.choices else []
         if not (events and self._opened):
@@ -171,6 +193,8 @@ class ChunkReader:
     def _deltas(self, chunk: Any) -> Iterator[Event]:
         choice = chunk.choices[0]
         self._finish_reason = choice.finish_reason or self._finish_reason
+        if thought := _thought(choice.delta):
+            yield ReasoningDelta(0, thought)
         text = choice.delta.content or getattr(choice.delta, "refusal", None)
         if text:
             yield TextDelta(text)

@@ -94,6 +94,7 @@ class LocalProvider(ChatProvider):
     async def count_tokens(self, model: str, completion: Completion) -> TokenCount:
         """See Provider: counted by the model's own template and tokenizer."""
         body = self._arguments(model, _checked(self.name, completion))
+        body.pop("timeout", None)
         async with self._process.used():
             with translated(self.name):
                 client = await self.client()
@@ -113,7 +114,7 @@ class LocalProvider(ChatProvider):
         return client
 
     def _make(self, running: Running) -> AsyncOpenAI:
-        return make_client(self.settings, f"{running.url}/v1", running.api_key, ambient=False)
+        return make_client(self.time_limits(), f"{running.url}/v1", running.api_key, ambient=False)
 
     async def _drop_client(self) -> None:
         old, self._client = self._client, None

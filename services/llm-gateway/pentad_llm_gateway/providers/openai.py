@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pentad_common.errors import PentadError
+from pentad_common.telemetry import get_logger
 from pentad_llm_gateway.catalog import ProviderEntry
+from pentad_llm_gateway.completion import Completion
 from pentad_llm_gateway.providers.chat import ChatProvider, LazyClient, make_client
+from pentad_llm_gateway.providers.responses_format import count_body
+from pentad_llm_gateway.providers.sdk_errors import translated
 from pentad_llm_gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
+
+
+log = get_logger(__name__)
+
+_COUNT_SECONDS = 10.0
 
 
 class OpenAIProvider(ChatProvider):
@@ -22,15 +32,34 @@ class OpenAIProvider(ChatProvider):
         super().__init__(name, settings, entry)
         self._client = LazyClient(self._make)
 
-    def _make(self) -> AsyncOpenAI:
+    def _key(self) -> str:
+        if self.entry.api_key_env:
+            return self.api_key()
         key = self.settings.openai_api_key
-        return make_client(
-            self.settings, self.settings.openai_base_url, key.get_secret_value() if key else "", ambient=True
-        )
+        return key.get_secret_value() if key else ""
+
+    def _make(self) -> AsyncOpenAI:
+        url = self.entry.base_url or self.settings.openai_base_url
+        limits = self.time_limits()
+        return make_client(limits, url, self._key(), ambient=not self.entry.base_url)
 
     def unavailable(self) -> str:
         """See Provider."""
-        return "" if self.settings.openai_api_key else "OPENAI_API_KEY is not set for the gateway"
+        return self._no_key() or ("" if self._key() else "OPENAI_API_KEY is not set for the gateway")
+
+    async def _asked_count(self, model: str, completion: Completion) -> int | None:
+        """See ChatProvider: servers that speak OpenAI's protocol mostly lack this part of it, and nobody
+        waits long for a count."""
+        try:
+            with translated(self.name):
+                client = await self.client()
+                counted = await client.responses.input_tokens.count(
+                    **count_body(model, completion), timeout=_COUNT_SECONDS
+                )
+                return int(counted.input_tokens)
+        except PentadError as error:
+            log.info("tokens not counted by the provider", provider=self.name, reason=error.reason)
+            return None
 
     async def client(self) -> AsyncOpenAI:
         """See ChatProvider."""

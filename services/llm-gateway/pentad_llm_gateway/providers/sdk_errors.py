@@ -15,9 +15,28 @@ from typing import Any
 
 from pentad_common.errors import PentadError, error_for_code
 from pentad_common.telemetry import get_logger
-from pentad_llm_gateway.errors import TIMEOUT, UNAVAILABLE, Kind, UpstreamError, classify
+from pentad_llm_gateway.errors import (
+    AUTHENTICATION,
+    FILTERED,
+    TIMEOUT,
+    UNAVAILABLE,
+    Kind,
+    UpstreamError,
+    classify,
+)
 
 log = get_logger(__name__)
+
+_BY_CLASS = {
+    "ContentFilterFinishReasonError": FILTERED,
+    "CredentialsError": AUTHENTICATION,
+    "RetryableError": UNAVAILABLE,
+    "SubjectTokenProviderError": AUTHENTICATION,
+    "WebSocketConnectionClosedError": UNAVAILABLE,
+    "WebSocketQueueFullError": UNAVAILABLE,
+    "WorkloadIdentityError": AUTHENTICATION,
+}
+"""What the SDKs raise that is no APIError."""
 
 
 @contextmanager
@@ -38,8 +57,12 @@ def translate(provider: str, error: Exception) -> PentadError:
         return _transport(provider, TIMEOUT, error)
     if names & {"APIConnectionError", "TransportError"}:
         return _transport(provider, UNAVAILABLE, error)
+    if names & {"APIResponseValidationError"}:
+        return classify(UpstreamError(provider, codes=(type(error).__name__,)))
     if names & {"APIError"}:
         return classify(read_api_error(provider, error))
+    if kind := next((_BY_CLASS[name] for name in names if name in _BY_CLASS), None):
+        return _without_answer(provider, kind, error)
     log.warning("answer not understood", provider=provider, error=type(error).__name__, at=_place(error))
     return classify(UpstreamError(provider, codes=(type(error).__name__,)))
 
@@ -66,8 +89,8 @@ def read_api_error(provider: str, error: Any) -> UpstreamError:
 
 def _place(error: Exception) -> str:
     """Where it was raised. Not what it says: that may be the model's words."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -90,10 +113,21 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
+def _without_answer(provider: str, kind: Kind, error: Exception) -> PentadError:
+    """An SDK's error that is no answer of the provider's. Its words may have a path or a key in them."""
+    message = kind.advice.format(provider=provider)
+    metadata = {"class": kind.name, "provider": provider, "provider_code": type(error).__name__}
+    return error_for_code(kind.code, kind.reason, message, metadata, 1.0 if kind.retryable else None)
+
+
 def _transport(provider: str, kind: Kind, error: Exception) -> PentadError:
     """Nothing was answered, or the answer broke off."""
     cause = type(error.__cause__ or error).__name__
     message = kind.advice.format(provider=provider) + f" ({cause})"
     return error_for_code(
-        kind.code, kind.reason, message, {"provider": provider, "provider_code": cause}, 1.0
+        kind.code,
+        kind.reason,
+        message,
+        {"class": kind.name, "provider": provider, "provider_code": cause},
+        1.0,
     )
