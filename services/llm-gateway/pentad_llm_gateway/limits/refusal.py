@@ -1,0 +1,110 @@
+"""What callers are told who reach a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pentad_common.errors import PentadError, ResourceExhausted
+from pentad_llm_gateway.limits.claims import Held, Reason, Terms
+from pentad_llm_gateway.limits.counters import Claim, Refused
+
+_LONGEST_WAIT = 3600.0
+"""Seconds. Nobody is told to keep a call and wait for longer; when the window ends is in the metadata."""
+
+_WORDS = {
+    "requests": "requests a minute",
+    "tokens": "tokens a minute",
+    "calls": "calls at once",
+    "micros": "money",
+}
+
+
+def refusal(refused: Sequence[Refused], claims: Sequence[Claim], reasons: Sequence[Reason]) -> PentadError:
+    """The error of the claim that keeps the call waiting longest: RATE_LIMITED or BUDGET_EXCEEDED."""
+    worst = max(refused, key=lambda item: float("inf") if item.wait is None else item.wait)
+    claim, reason = claims[worst.claim], reasons[worst.claim]
+    budget = reason.unit == "micros" or reason.bound is None
+    wait = worst.wait if worst.wait is None or worst.wait <= _LONGEST_WAIT else None
+    return ResourceExhausted(
+        "BUDGET_EXCEEDED" if budget else "RATE_LIMITED",
+        f"{_limit(reason, worst.limit)} {_state(reason, claim, worst)}; {_advice(reason, claim, worst)}",
+        retry_after=wait,
+        **_metadata(reason, claim, worst),
+    )
+
+
+def unpriced(limits: Terms, model: str) -> PentadError | None:
+    """The error of a call to a model without a price, if it is held to money; None if it may go on."""
+    held = next(filter(_refuses_unpriced, limits.held), None)
+    of_run = any(unit == "micros" for unit, _, _ in limits.run_budget)
+    if held is None and not of_run:
+        return None
+    limit = held.bound.rule.name if held else "run"
+    return ResourceExhausted(
+        "BUDGET_EXCEEDED",
+        f"{model} has no price in the catalog, so that its calls cannot be held to the budget {limit!r}; "
+        "whoever runs the gateway has to give it one (0 if it costs nothing)",
+        limit=limit,
+        model=model,
+    )
+
+
+def _refuses_unpriced(held: Held) -> bool:
+    budget = held.bound.rule.budget
+    return held.unit == "micros" and budget is not None and budget.unpriced == "refuse"
+
+
+def _limit(reason: Reason, limit: int) -> str:
+    shown = _amount(reason, limit)
+    if reason.bound is None:
+        return f"the run's budget is {shown}, and"
+    window = f" in {reason.bound.window}" if reason.bound.window else ""
+    what = "" if reason.unit == "micros" else f" {_WORDS[reason.unit]}"
+    return f"the limit {reason.bound.rule.name!r} for this {reason.subject.scope} is {shown}{what}{window}, and"
+
+
+def _state(reason: Reason, claim: Claim, refused: Refused) -> str:
+    held = f" and {_amount(reason, refused.held)} reserved by calls under way" if refused.held else ""
+    this = "" if reason.unit in ("requests", "calls") else f", while this call may take {_amount(reason, claim.amount)}"
+    if reason.unit == "calls":
+        return f"{refused.held} are under way"
+    return f"{_amount(reason, refused.used)} are used{held}{this}"
+
+
+def _advice(reason: Reason, claim: Claim, refused: Refused) -> str:
+    if refused.wait is None:
+        smaller = reason.unit in ("tokens", "micros") and claim.amount > refused.limit - refused.used
+        return "it can never be made as it is" + (": a smaller max_output_tokens may help" if smaller else "")
+    if claim.end and refused.used + claim.amount > refused.limit:
+        return f"the window ends at {_time(claim.end)}"
+    return f"try again in {refused.wait:.1f} s"
+
+
+def _metadata(reason: Reason, claim: Claim, refused: Refused) -> dict[str, object]:
+    about: dict[str, object] = {
+        "limit": reason.bound.rule.name if reason.bound else "run",
+        "scope": reason.subject.scope,
+        "kind": reason.bound.kind if reason.bound else "budget",
+        "bound": refused.limit,
+        "used": refused.used,
+        "reserved": refused.held,
+        "asked": claim.amount,
+    }
+    if reason.subject.scope != "tenant":
+        about["subject"] = reason.subject.id
+    if claim.end:
+        about["window_end"] = _time(claim.end)
+    if refused.wait is None:
+        about["never"] = "true"
+    return about
+
+
+def _amount(reason: Reason, amount: int) -> str:
+    if reason.unit == "micros":
+        return f"${amount / 1_000_000:.6f}".rstrip("0").rstrip(".")
+    return f"{amount:,}" + (" tokens" if reason.bound is None else "")
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
