@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Protocol
 
 from pentad_common.call import CallContext
+from pentad_llm_gateway.completion import Completion
+from pentad_llm_gateway.limits.levels import LimitLevel
 from pentad_llm_gateway.target import Target
 
 
@@ -21,14 +23,23 @@ class Reservation(Protocol):
 class Limits(Protocol):
     """Reserves and settles, atomically among all callers."""
 
+    def bounded(self, caller: CallContext, target: Target, completion: Completion) -> Completion:
+        """The request as it is to be sent: with a bound on its output, where a limit needs one."""
+
     def reserved(
-        self, caller: CallContext, target: Target, tokens: int, micros: int
+        self, caller: CallContext, target: Target, tokens: int, micros: int | None
     ) -> AbstractAsyncContextManager[Reservation]:
         """Within the block the call holds `tokens`, `micros` and a place among the concurrent calls.
 
         Leaving it without `settle` releases all of that. Entering it raises ResourceExhausted RATE_LIMITED or
-        BUDGET_EXCEEDED with `retry_after`.
+        BUDGET_EXCEEDED, with `retry_after` where it may fit later, and Unavailable LIMITS_UNAVAILABLE.
         """
+
+    async def levels(self, tenant: str) -> list[LimitLevel]:
+        """What is used of the tenant's limits now."""
+
+    async def close(self) -> None:
+        """Counts what is not counted yet."""
 
 
 class _Nothing:
@@ -38,11 +49,25 @@ class _Nothing:
         """See Reservation."""
 
 
+NOTHING: Reservation = _Nothing()
+
+
 class NoLimits:
     """Limits of a gateway that was told none."""
 
+    def bounded(self, caller: CallContext, target: Target, completion: Completion) -> Completion:
+        """See Limits."""
+        return completion
+
     def reserved(
-        self, caller: CallContext, target: Target, tokens: int, micros: int
+        self, caller: CallContext, target: Target, tokens: int, micros: int | None
     ) -> AbstractAsyncContextManager[Reservation]:
         """See Limits."""
-        return nullcontext(_Nothing())
+        return nullcontext(NOTHING)
+
+    async def levels(self, tenant: str) -> list[LimitLevel]:
+        """See Limits."""
+        return []
+
+    async def close(self) -> None:
+        """See Limits."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from pentad_common.call import CallContext
 from pentad_llm_gateway.limits.counters import Claim, Unit
-from pentad_llm_gateway.limits.most import Most
 from pentad_llm_gateway.limits.rules import Bound, Kind, Rules, Scope, applicable
 
 _UNITS: dict[Kind, Unit] = {
@@ -19,6 +18,14 @@ _UNITS: dict[Kind, Unit] = {
 RUN_UNITS: dict[str, Unit] = {"tokens": "tokens", "cost_micros": "micros"}
 """What a run's budget in the envelope may be of, and what that counts. `max_tokens` and `max_cost_micros` are
 the whole of it, where the caller knows that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Most:
+    """The most that a call can take: tokens, and millionths of a dollar."""
+
+    tokens: int = 0
+    micros: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +124,7 @@ def _amount(unit: Unit, most: Most) -> int:
         case "tokens":
             return most.tokens
         case "micros":
-            return most.micros or 0
+            return most.micros
         case _:
             return 1
 

@@ -122,7 +122,7 @@ local function reserve(id, lease, claims, seeds)
   for index, claim in ipairs(claims) do
     local key = counter(claim)
     if not claim.rate then
-      redis.call('HSETNX', key, 'u', text(seeds[claim.key] or 0))
+      redis.call('HSETNX', key, 'u', text(remembers(claim) and seeds[claim.key] or 0))
       redis.call('HSETNX', key, 'h', 0)
       redis.call('PEXPIRE', key, text(lifetime(claim)))
     end

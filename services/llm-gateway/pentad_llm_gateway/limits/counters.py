@@ -1,4 +1,4 @@
-"""What counts for all callers at once: reserving takes all of a call's claims in one step, or none of them."""
+"""What counts for all callers at once: reserving takes all claims of a call in one step, or none of them."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How full a counter is. `reset`: seconds of `time.time()`, when a rate will have forgotten what it counts
-    now; None for a sum."""
+    """How full a counter is. `reset`: seconds of `time.time()`, when a rate will have forgotten what it
+    counts now; None for a sum."""
 
     key: str
     used: int

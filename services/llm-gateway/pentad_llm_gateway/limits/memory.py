@@ -59,6 +59,8 @@ class MemoryCounters:
         now = self._clock()
         self._sweep(now)
         counters = self._tenants.setdefault(tenant, _Tenant())
+        if id in counters.open:
+            return Verdict(now)
         if any(claim.end and not claim.begin <= now < claim.end for claim in claims):
             return Verdict(now, outside=True)
         unknown = [i for i, claim in enumerate(claims) if not _known(counters, claim, seeds, now)]
@@ -131,7 +133,7 @@ def _known(counters: _Tenant, claim: Claim, seeds: Seeds, now: float) -> bool:
     if claim.key not in counters.sums:
         if claim.remembers and claim.key not in seeds:
             return False
-        counters.sums[claim.key] = _Sum(seeds.get(claim.key, 0), end=claim.end)
+        counters.sums[claim.key] = _Sum(seeds[claim.key] if claim.remembers else 0, end=claim.end)
     counters.sums[claim.key].touched = now
     return True
 

@@ -62,10 +62,11 @@ class RedisCounters:
 
     async def _run(self, tenant: str, *arguments: Any) -> Any:
         try:
-            answer = json.loads(await self._client.run(_SCRIPT, f"{tenant_prefix(tenant)}limits:", *arguments))
+            found = await self._client.run(_SCRIPT, f"{tenant_prefix(tenant)}limits:", *arguments)
         except OUTAGES as error:
             self._client.note(error)
             raise unavailable() from None
+        answer = json.loads(found)
         self._ahead = answer["now"] / 1000 - time.time()
         return answer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from pentad_common.errors import PentadError, ResourceExhausted
+from pentad_common.errors import Code, PentadError, error_for_code
 from pentad_llm_gateway.limits.claims import Held, Reason, Terms
 from pentad_llm_gateway.limits.counters import Claim, Refused
 
@@ -26,11 +26,12 @@ def refusal(refused: Sequence[Refused], claims: Sequence[Claim], reasons: Sequen
     claim, reason = claims[worst.claim], reasons[worst.claim]
     budget = reason.unit == "micros" or reason.bound is None
     wait = worst.wait if worst.wait is None or worst.wait <= _LONGEST_WAIT else None
-    return ResourceExhausted(
+    return error_for_code(
+        Code.RESOURCE_EXHAUSTED,
         "BUDGET_EXCEEDED" if budget else "RATE_LIMITED",
         f"{_limit(reason, worst.limit)} {_state(reason, claim, worst)}; {_advice(reason, claim, worst)}",
+        _metadata(reason, claim, worst),
         retry_after=wait,
-        **_metadata(reason, claim, worst),
     )
 
 
@@ -41,12 +42,12 @@ def unpriced(limits: Terms, model: str) -> PentadError | None:
     if held is None and not of_run:
         return None
     limit = held.bound.rule.name if held else "run"
-    return ResourceExhausted(
+    return error_for_code(
+        Code.RESOURCE_EXHAUSTED,
         "BUDGET_EXCEEDED",
         f"{model} has no price in the catalog, so that its calls cannot be held to the budget {limit!r}; "
         "whoever runs the gateway has to give it one (0 if it costs nothing)",
-        limit=limit,
-        model=model,
+        {"limit": limit, "model": model},
     )
 
 
@@ -61,12 +62,18 @@ def _limit(reason: Reason, limit: int) -> str:
         return f"the run's budget is {shown}, and"
     window = f" in {reason.bound.window}" if reason.bound.window else ""
     what = "" if reason.unit == "micros" else f" {_WORDS[reason.unit]}"
-    return f"the limit {reason.bound.rule.name!r} for this {reason.subject.scope} is {shown}{what}{window}, and"
+    return (
+        f"the limit {reason.bound.rule.name!r} for this {reason.subject.scope} is {shown}{what}{window}, and"
+    )
 
 
 def _state(reason: Reason, claim: Claim, refused: Refused) -> str:
     held = f" and {_amount(reason, refused.held)} reserved by calls under way" if refused.held else ""
-    this = "" if reason.unit in ("requests", "calls") else f", while this call may take {_amount(reason, claim.amount)}"
+    this = (
+        ""
+        if reason.unit in ("requests", "calls")
+        else f", while this call may take {_amount(reason, claim.amount)}"
+    )
     if reason.unit == "calls":
         return f"{refused.held} are under way"
     return f"{_amount(reason, refused.used)} are used{held}{this}"
