@@ -148,7 +148,7 @@ async def test_tenants_apart(counters: Counters) -> None:
 
 
 async def race(all_counters: Sequence[Counters], claims: Sequence[Claim], calls: int) -> tuple[int, int]:
-    """Calls at once, over all of the counters; how many were granted, and the most that was held at a time."""
+    """Calls at once, over all of the counters; how many were granted, and the most that was held at once."""
     granted = held = most = 0
 
     async def call(counters: Counters) -> None:
@@ -179,7 +179,7 @@ async def test_race_for_money(counters: Counters) -> None:
 
 
 async def test_race_of_rates_and_places(counters: Counters) -> None:
-    """Rates and places hold among a hundred calls at once; nothing stays behind of those that were refused."""
+    """Rates and places hold among a hundred calls at once; of those refused nothing stays behind."""
     granted, most = await race([counters], [rate(10), place(limit=3)], 100)
     assert 0 < granted <= 11 and most <= 3
     assert await level(counters) == {"tokens_per_minute": (granted * 9, 0)}
