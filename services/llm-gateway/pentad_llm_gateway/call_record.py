@@ -92,6 +92,10 @@ class CallRecord:
         self.asked, self.model, self.provider_request_id, self._given_up = False, "", "", ""
         self._usage = self._begun = None
 
+    def bound(self, completion: Completion) -> None:
+        """The target is asked for no more than this."""
+        self._fitted = completion
+
     def attempt(self) -> None:
         """A request goes to the target."""
         self.attempts += 1

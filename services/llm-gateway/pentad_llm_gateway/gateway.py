@@ -22,12 +22,13 @@ from pentad_llm_gateway.fitting import fit
 from pentad_llm_gateway.generation import Generations
 from pentad_llm_gateway.ledger import Ledger
 from pentad_llm_gateway.limits.base import Limits, NoLimits
+from pentad_llm_gateway.limits.levels import LimitLevel
 from pentad_llm_gateway.metrics import OPEN_CALLS
 from pentad_llm_gateway.pace import Pace
 from pentad_llm_gateway.replies import Done, Failed, Frame, Reply
 from pentad_llm_gateway.retry import RetryPolicy, retrying
 from pentad_llm_gateway.settings import GatewaySettings
-from pentad_llm_gateway.store.base import CallStore, ModelUsage, UsageQuery
+from pentad_llm_gateway.store.base import ModelUsage, UsageQuery
 from pentad_llm_gateway.streaming import Begun, begin, frames
 from pentad_llm_gateway.target import Target
 
@@ -43,15 +44,15 @@ class Gateway:
         self,
         settings: GatewaySettings,
         generations: Generations,
-        store: CallStore,
+        ledger: Ledger,
         limits: Limits | None = None,
     ) -> None:
         self._generations = generations
-        self._store = store
-        self._ledger = Ledger(store)
+        self._ledger = ledger
+        self._limits = limits or NoLimits()
         self._retry = RetryPolicy(settings.llm_attempts, settings.llm_retry_seconds)
         self.breakers = Breakers(lambda: generations.current.catalog.breaker)
-        self._asker = Asker(self._retry, self.breakers, limits or NoLimits())
+        self._asker = Asker(self._retry, self.breakers, self._limits)
 
     async def invoke(self, caller: CallContext, completion: Completion, policy: CachePolicy = USUAL) -> Reply:
         """Asks a model and waits for the whole answer. Raises PentadErrors of the taxonomy."""
@@ -95,9 +96,12 @@ class Gateway:
                 aclosing(frames(begun, call)) as answer,
             ):
                 async for frame in answer:
-                    if isinstance(frame, Failed):
-                        self.breakers.failed(call.target, frame.error)
+                    if isinstance(frame, Done | Failed):
+                        break
                     yield frame
+                if isinstance(frame, Failed):
+                    self.breakers.failed(call.target, frame.error)
+        yield frame  # whoever is told of the end finds the call settled
 
     async def count_tokens(self, caller: CallContext, completion: Completion) -> tuple[TokenCount, Target]:
         """Tokens of the request's input, and the model that they were counted for."""
@@ -115,11 +119,15 @@ class Gateway:
 
     async def usage(self, tenant: str, query: UsageQuery) -> list[ModelUsage]:
         """What the tenant's calls cost, by model; those that ended here a moment ago included."""
-        await self._ledger.flush()
-        return await self._store.usage(tenant, query)
+        return await self._ledger.usage(tenant, query)
+
+    async def limits(self, tenant: str) -> list[LimitLevel]:
+        """What is used of the tenant's limits now."""
+        return await self._limits.levels(tenant)
 
     async def close(self) -> None:
         """Keeps what is not kept yet."""
+        await self._limits.close()
         await self._ledger.close()
 
     @contextmanager

@@ -43,7 +43,7 @@ class _Tenant:
 class MemoryCounters:
     """See Counters. No step is interrupted by another: none of them awaits anything."""
 
-    lease = None
+    lease: float | None = None
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock

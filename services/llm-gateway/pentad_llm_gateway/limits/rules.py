@@ -107,16 +107,6 @@ class Bound:
 Rules = Sequence[Rule]
 
 
-def check_names(rules: Rules) -> Rules:
-    """The rules themselves. Raises ValueError if two have one name."""
-    seen: set[str] = set()
-    for rule in rules:
-        if rule.name in seen:
-            raise ValueError(f"limits: two rules are named {rule.name!r}")
-        seen.add(rule.name)
-    return rules
-
-
 def applicable(rules: Rules, tenant: str, subjects: Callable[[Scope], str | None]) -> Iterator[Bound]:
     """The bounds that a call is held to: of each scope and kind those that are meant for it most closely."""
     best: dict[tuple[Scope, Kind], tuple[tuple[bool, int], list[Bound]]] = {}
