@@ -26,9 +26,9 @@ async def built(settings: GatewaySettings, database: Database) -> AsyncIterator[
     closed."""
     generations = first_generation(settings)
     ledger = Ledger(SqlCallStore(database))
-    async with opened(settings) as backend:
+    async with opened(settings, lambda: generations.current.catalog.cache.max_bytes) as backend:
         limits = Keeper(lambda: generations.current.catalog.limits, backend.counters, ledger)
-        gateway = Gateway(settings, generations, ledger, limits)
+        gateway = Gateway(settings, generations, ledger, limits, backend.cache)
         server = Server(settings, "llm", database)
         servicer = LlmGatewayServicer(gateway, generations)
         server.add(llm_pb2_grpc.add_LlmGatewayServiceServicer_to_server, servicer)

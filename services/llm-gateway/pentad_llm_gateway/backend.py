@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from pentad_llm_gateway.cache.base import Cache
+from pentad_llm_gateway.cache.memory import MemoryCache
+from pentad_llm_gateway.cache.redis import RedisCache
 from pentad_llm_gateway.limits.counters import Counters
 from pentad_llm_gateway.limits.memory import MemoryCounters
 from pentad_llm_gateway.limits.redis import RedisCounters
@@ -18,16 +21,18 @@ class Backend:
     """What is shared by all calls."""
 
     counters: Counters
+    cache: Cache
 
 
 @asynccontextmanager
-async def opened(settings: GatewaySettings) -> AsyncIterator[Backend]:
-    """The backend that the settings name. Raises StartupError for a wrong URL."""
+async def opened(settings: GatewaySettings, most_bytes: Callable[[], int]) -> AsyncIterator[Backend]:
+    """The backend that the settings name. `most_bytes()`: of all answers in memory. Raises StartupError for
+    a wrong URL."""
     if settings.llm_backend == "memory":
-        yield Backend(MemoryCounters())
+        yield Backend(MemoryCounters(), MemoryCache(most_bytes))
         return
     client = RedisClient(settings.redis_url)
     try:
-        yield Backend(RedisCounters(client))
+        yield Backend(RedisCounters(client), RedisCache(client))
     finally:
         await client.close()

@@ -12,7 +12,8 @@ from pentad_common.errors import PentadError
 from pentad_common.telemetry import get_logger
 from pentad_llm_gateway.asking import Asker
 from pentad_llm_gateway.breaker import Breakers
-from pentad_llm_gateway.cache.base import USUAL, CachePolicy
+from pentad_llm_gateway.cache.base import USUAL, Cache, CachePolicy, NoCache
+from pentad_llm_gateway.caching import Asking, Caching
 from pentad_llm_gateway.call_record import CallRecord
 from pentad_llm_gateway.completion import Answer, Completion, TokenCount
 from pentad_llm_gateway.errors import classified
@@ -46,6 +47,7 @@ class Gateway:
         generations: Generations,
         ledger: Ledger,
         limits: Limits | None = None,
+        cache: Cache | None = None,
     ) -> None:
         self._generations = generations
         self._ledger = ledger
@@ -53,12 +55,14 @@ class Gateway:
         self._retry = RetryPolicy(settings.llm_attempts, settings.llm_retry_seconds)
         self.breakers = Breakers(lambda: generations.current.catalog.breaker)
         self._asker = Asker(self._retry, self.breakers, self._limits)
+        asking = Asking(self._invoke, self._stream, self._maybe_asked, self._meaning)
+        self._caching = Caching(asking, cache or NoCache(), lambda: generations.current.catalog.cache)
 
     async def invoke(self, caller: CallContext, completion: Completion, policy: CachePolicy = USUAL) -> Reply:
         """Asks a model and waits for the whole answer. Raises PentadErrors of the taxonomy."""
         with classified():
             check_extras(completion.extras)
-            return await self._invoke(caller, completion)
+            return await self._caching.invoke(caller, completion, policy)
 
     async def stream(
         self, caller: CallContext, completion: Completion, policy: CachePolicy = USUAL
@@ -70,7 +74,7 @@ class Gateway:
         """
         with classified():
             check_extras(completion.extras)
-            async with aclosing(self._stream(caller, completion)) as answer:
+            async with aclosing(self._caching.stream(caller, completion, policy)) as answer:
                 async for frame in answer:
                     yield frame
 
@@ -127,6 +131,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Keeps what is not kept yet."""
+        await self._caching.close()
         await self._limits.close()
         await self._ledger.close()
 
@@ -143,9 +148,24 @@ class Gateway:
                 yield call, candidates
 
     @contextmanager
+    def _maybe_asked(
+        self, caller: CallContext, completion: Completion, streamed: bool
+    ) -> Iterator[CallRecord]:
+        """Around a call that takes nothing unless a model is asked for it, which has a record of its own."""
+        with self._generations.held() as generation:
+            target = generation.router.candidates(completion.model).first
+            call = CallRecord(caller, target, completion, streamed, cached=True)
+            with self._recorded(call):
+                yield call
+
+    def _meaning(self, name: str) -> tuple[str, ...]:
+        return self._generations.current.router.stands_for(name)
+
+    @contextmanager
     def _recorded(self, call: CallRecord) -> Iterator[None]:
-        open_calls = OPEN_CALLS.labels(call.target.provider.name)
-        open_calls.inc()
+        open_calls = None if call.cached else OPEN_CALLS.labels(call.target.provider.name)
+        if open_calls is not None:
+            open_calls.inc()
         try:
             yield
         except PentadError as error:
@@ -159,9 +179,11 @@ class Gateway:
             raise
         finally:
             call.end()
-            open_calls.dec()
-            self._ledger.record(call)
-            _log(call)
+            if open_calls is not None:
+                open_calls.dec()
+            if not call.told_by_another:
+                self._ledger.record(call)
+                _log(call)
 
 
 def _log(call: CallRecord) -> None:
@@ -177,5 +199,6 @@ def _log(call: CallRecord) -> None:
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         attempts=call.attempts,
+        cached=call.cached,
         ms=round(call.latency * 1000),
     )
