@@ -238,6 +238,10 @@ async def test_run_budget(start_gateway: StartGateway, tmp_path: Path, backend: 
             error = await refused(pentad)
             assert (error.metadata["limit"], error.metadata["scope"]) == ("run", "run")
             assert error.retry_after is None
+        with enveloped(budget={"tokens": 600}):
+            assert [await ask(pentad, "openai/unpriced") for _ in range(5)] == ["OK"] * 5
+            error = await refused(pentad, "openai/unpriced", tokens=600)
+            assert (error.reason, error.metadata["never"]) == ("BUDGET_EXCEEDED", "true")
         with enveloped(run_id="r2", budget={"tokens": 600}):
             assert await ask(pentad, "openai/unpriced") == "OK"
             assert await ask(pentad, "openai/unpriced", tokens=600) == "BUDGET_EXCEEDED"

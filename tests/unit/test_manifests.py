@@ -21,12 +21,13 @@ import yaml
 
 from pentad_client.config import ClientConfig
 from pentad_common.settings import PREFIX, ServiceSettings
+from pentad_llm_gateway.settings import GatewaySettings
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "deploy/k8s"
 KUBERNETES = ("1.33", "1.37")
 SERVICES = ("bus", "registry", "context", "orchestrator", "llm-gateway")
-OVERLAYS = ("dev", "prod")
+OVERLAYS = ("dev", "prod", "prod-redis")
 
 Resource = dict[str, Any]
 
@@ -109,7 +110,12 @@ def setting(overlay: str, name: str) -> str:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_variable_is_a_setting(overlay: str) -> None:
     """What the manifests set, services or clients read: no variable is misspelt or out of date."""
-    known = {*ServiceSettings.model_fields, *ClientConfig.__dataclass_fields__, "agents_dir"}
+    known = {
+        *ServiceSettings.model_fields,
+        *GatewaySettings.model_fields,
+        *ClientConfig.__dataclass_fields__,
+        "agents_dir",
+    }
     [settings] = [r for r in resources(overlay) if r["metadata"]["name"] == "pentad-settings"]
     named = set(settings["data"])
     for _, pod in pods(overlay):
@@ -177,7 +183,7 @@ def test_kustomizations_name_files_that_exist() -> None:
         generated = [
             name for generator in content.get("configMapGenerator", []) for name in generator["files"]
         ]
-        for name in [*content["resources"], *patches, *generated]:
+        for name in [*content.get("resources", ()), *patches, *generated]:
             assert (path.parent / name).exists(), f"{path}: {name}"
 
 

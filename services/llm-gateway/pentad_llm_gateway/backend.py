@@ -8,11 +8,8 @@ from dataclasses import dataclass
 
 from pentad_llm_gateway.cache.base import Cache
 from pentad_llm_gateway.cache.memory import MemoryCache
-from pentad_llm_gateway.cache.redis import RedisCache
 from pentad_llm_gateway.limits.counters import Counters
 from pentad_llm_gateway.limits.memory import MemoryCounters
-from pentad_llm_gateway.limits.redis import RedisCounters
-from pentad_llm_gateway.redis_client import RedisClient
 from pentad_llm_gateway.settings import GatewaySettings
 
 
@@ -31,8 +28,12 @@ async def opened(settings: GatewaySettings, most_bytes: Callable[[], int]) -> As
     if settings.llm_backend == "memory":
         yield Backend(MemoryCounters(), MemoryCache(most_bytes))
         return
+    from pentad_llm_gateway.cache.redis import RedisCache  # 10 MB that only this backend needs
+    from pentad_llm_gateway.limits.redis import RedisCounters
+    from pentad_llm_gateway.redis_client import RedisClient
+
     client = RedisClient(settings.redis_url)
     try:
-        yield Backend(RedisCounters(client), RedisCache(client))
+        yield Backend(RedisCounters(client, settings.llm_lease_seconds), RedisCache(client))
     finally:
         await client.close()

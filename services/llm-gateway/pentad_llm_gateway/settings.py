@@ -56,6 +56,8 @@ class GatewaySettings(ServiceSettings):
     """Where limits are counted and answers are cached: in this process, or in Redis, shared by several."""
     redis_url: str = "redis://127.0.0.1:6379/0"
     """Redis 7 or later, or Valkey; a cluster is recognised. Only for backend redis."""
+    llm_lease_seconds: float = Field(default=30.0, ge=1)
+    """Backend redis: what a gateway has reserved of limits is given back when it was silent for so long."""
 
     llm_connect_seconds: float = Field(default=10.0, gt=0)
     llm_first_token_seconds: float = Field(default=180.0, gt=0)

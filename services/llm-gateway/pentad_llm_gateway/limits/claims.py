@@ -67,6 +67,11 @@ class Terms:
     """Unit, what is left, and what there was in all, if that is known."""
     run: str = ""
 
+    @property
+    def alone(self) -> bool:
+        """Whether the envelope's budget is for this call alone: it names no run."""
+        return bool(self.run_budget) and not self.run
+
     def __bool__(self) -> bool:
         return bool(self.held or self.run_budget)
 
@@ -86,7 +91,7 @@ class Terms:
 
     def _of_rules(self, most: Most, now: float) -> Iterator[tuple[Claim, Reason]]:
         for item in self.held:
-            bound, amount = item.bound, _amount(item.unit, most)
+            bound, amount = item.bound, claimed(item.unit, most)
             begin, end = bound.window.around(now) if bound.window else (0.0, 0.0)
             key = counter_key(bound, item.subject, begin)
             rate = item.unit in ("requests", "tokens")
@@ -95,8 +100,10 @@ class Terms:
 
     def _of_run(self, most: Most) -> Iterator[tuple[Claim, Reason]]:
         subject = Subject("run", self.run)
+        if self.alone:
+            return
         for unit, left, whole in self.run_budget:
-            claim = Claim(f"envelope|run|{unit}||{self.run}", unit, _amount(unit, most), whole, left=left)
+            claim = Claim(f"envelope|run|{unit}||{self.run}", unit, claimed(unit, most), whole, left=left)
             yield claim, Reason(subject, unit)
 
 
@@ -116,10 +123,11 @@ def terms(rules: Rules, caller: CallContext, model: str) -> Terms:
     run_budget = [
         (unit, budget[name], budget.get(f"max_{name}")) for name, unit in RUN_UNITS.items() if name in budget
     ]
-    return Terms(held, run_budget, caller.run_id or f"request {caller.request_id}")
+    return Terms(held, run_budget, caller.run_id or "")
 
 
-def _amount(unit: Unit, most: Most) -> int:
+def claimed(unit: Unit, most: Most) -> int:
+    """What a call that takes `most` claims of a counter of `unit`."""
     match unit:
         case "tokens":
             return most.tokens

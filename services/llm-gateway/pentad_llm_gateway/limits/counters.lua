@@ -6,7 +6,7 @@
 -- <prefix>r:<id>      hash: c the claims as JSON, s the second; or x when it was given back
 -- <prefix>c:<key>     hash, a sum: u used, h held, cap; or a rate: second -> amount
 local prefix, operation = KEYS[1], ARGV[1]
-local RATE_SECONDS, HELD_RETRY, IDLE = 60, 2000, 86400000
+local RATE_SECONDS, HELD_RETRY, IDLE = 60, 2000, 6 * 3600000
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local second = math.floor(now / 1000)
@@ -140,7 +140,7 @@ local function reserve(id, lease, claims, seeds)
   redis.call('PEXPIRE', key, text(IDLE))
   redis.call('ZADD', leases, text(now + lease), id)
   redis.call('PEXPIRE', leases, text(IDLE))
-  redis.call('PEXPIRE', levels, text(32 * IDLE))
+  redis.call('PEXPIRE', levels, text(IDLE))
   return cjson.encode({now = now})
 end
 

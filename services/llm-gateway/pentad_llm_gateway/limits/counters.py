@@ -12,8 +12,9 @@ Unit = Literal["calls", "requests", "tokens", "micros"]
 RATE_SECONDS = 60
 """A rate counts what came in this many seconds before now, cut into buckets of one second. A bucket counts
 until its last instant is that old: no minute ever has more than the limit."""
-IDLE_SECONDS = 86_400
-"""A sum that nobody asked for so long is forgotten; it begins with what is in the records then."""
+IDLE_SECONDS = 3600
+"""A sum that nobody asked for so long, and of which nothing is held, may be forgotten; it begins with what is
+in the records then."""
 HELD_RETRY_SECONDS = 2.0
 """When to try again for what others have reserved and may give back."""
 

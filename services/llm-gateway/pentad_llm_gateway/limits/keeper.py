@@ -15,7 +15,7 @@ from pentad_llm_gateway.limits.base import NOTHING, Reservation
 from pentad_llm_gateway.limits.claims import Most, Reason, Terms, terms
 from pentad_llm_gateway.limits.counters import Claim, Counters, Spent
 from pentad_llm_gateway.limits.levels import LimitLevel, levels
-from pentad_llm_gateway.limits.refusal import refusal, unpriced
+from pentad_llm_gateway.limits.refusal import alone, refusal, unpriced
 from pentad_llm_gateway.limits.renewing import Renewing
 from pentad_llm_gateway.limits.rules import Rules, default_output
 from pentad_llm_gateway.limits.settling import Settling
@@ -50,9 +50,10 @@ class Keeper:
         held = terms(self._rules(), caller, target.name)
         if not held:
             return nullcontext(NOTHING)
-        if target.entry.price is None and (error := unpriced(held, target.name)):
+        most = Most(tokens, micros or 0)
+        if error := (target.entry.price is None and unpriced(held, target.name)) or alone(held, most):
             raise error
-        return self._reserved(caller.tenant_id, held, Most(tokens, micros or 0))
+        return self._reserved(caller.tenant_id, held, most)
 
     async def levels(self, tenant: str) -> list[LimitLevel]:
         """See Limits."""

@@ -13,16 +13,13 @@ from pentad_common.errors import Unavailable
 from pentad_llm_gateway.limits.counters import Claim, Level, Refused, Seeds, Spent, Verdict, as_json
 from pentad_llm_gateway.redis_client import OUTAGES, RedisClient, Script, tenant_prefix
 
-LEASE_SECONDS = 60.0
-"""After so long without a sign of life, what a gateway has reserved is given back."""
-
 _SCRIPT = Script(Path(__file__).with_name("counters.lua").read_text())
 
 
 class RedisCounters:
     """See Counters. The clock is Redis' own."""
 
-    def __init__(self, client: RedisClient, lease: float = LEASE_SECONDS) -> None:
+    def __init__(self, client: RedisClient, lease: float = 30.0) -> None:
         self._client = client
         self.lease: float | None = lease
         self._lease = round(lease * 1000)

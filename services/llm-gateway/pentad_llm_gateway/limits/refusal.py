@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from pentad_common.errors import Code, PentadError, error_for_code
-from pentad_llm_gateway.limits.claims import Held, Reason, Terms
+from pentad_llm_gateway.limits.claims import Held, Most, Reason, Subject, Terms, claimed
 from pentad_llm_gateway.limits.counters import Claim, Refused
 
 _LONGEST_WAIT = 3600.0
@@ -33,6 +33,16 @@ def refusal(refused: Sequence[Refused], claims: Sequence[Claim], reasons: Sequen
         _metadata(reason, claim, worst),
         retry_after=wait,
     )
+
+
+def alone(limits: Terms, most: Most) -> PentadError | None:
+    """The error of a call of no run that may take more than its envelope has; None if it may not."""
+    for unit, left, _ in limits.run_budget if limits.alone else ():
+        claim = Claim("", unit, claimed(unit, most), left)
+        if claim.amount > left:
+            reason = Reason(Subject("run", ""), unit)
+            return refusal([Refused(0, 0, 0, left, None)], [claim], [reason])
+    return None
 
 
 def unpriced(limits: Terms, model: str) -> PentadError | None:
