@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Sequence
 
@@ -256,3 +257,41 @@ async def test_nothing_stays_behind(redis_url: str) -> None:
     for key in keys:
         assert await client.execute("PTTL", key) > 0
     await client.close()
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_both_backends_decide_alike(redis_url: str, seed: int) -> None:
+    """Whatever is reserved and settled in whatever order, memory and Redis say the same."""
+    dice = random.Random(seed)
+    client = RedisClient(redis_url)
+    memory, shared = MemoryCounters(), RedisCounters(client)
+    under_way: list[tuple[str, list[Claim]]] = []
+    for number in range(300):
+        if under_way and dice.random() < 0.4:
+            id, claims = under_way.pop(dice.randrange(len(under_way)))
+            spent = Spent(1, dice.randrange(40), dice.randrange(300))
+            for counters in (memory, shared):
+                await counters.settle("t", id, claims, spent)
+        else:
+            id, claims = str(number), some_claims(dice)
+            seeds = {claim.key: 0 for claim in claims if dice.random() < 0.9}
+            one, other = [await counters.reserve("t", id, claims, seeds) for counters in (memory, shared)]
+            assert decided(one) == decided(other)
+            if one.granted:
+                under_way.append((id, claims))
+        if number % 20 == 0:
+            assert await level(memory) == await level(shared)
+    await client.close()
+
+
+def some_claims(dice: random.Random) -> list[Claim]:
+    """A few claims of different kinds."""
+    run = Claim("envelope|run|tokens||r", "tokens", dice.randrange(60), None, left=dice.randrange(2000, 9000))
+    claims = [money(dice.randrange(400), 20_000), rate(dice.randrange(50), 3000), place(5), run]
+    return dice.sample(claims, dice.randrange(1, 5))
+
+
+def decided(verdict: Verdict) -> tuple[object, ...]:
+    """A verdict without its times, which differ by what passed between the two."""
+    refused = [(item.claim, item.used, item.held, item.limit, item.wait is None) for item in verdict.refused]
+    return refused, list(verdict.unknown), verdict.outside

@@ -70,7 +70,7 @@ class RedisClient:
         """Logs an outage, now and then."""
         if time.monotonic() - self._noted >= _LOG_SECONDS:
             self._noted = time.monotonic()
-            log.error("Redis cannot be used", error=type(error).__name__)
+            log.error("Redis cannot be used", error=f"{type(error).__name__}: {error}"[:300])
 
     async def close(self) -> None:
         """Lets go of the connections."""

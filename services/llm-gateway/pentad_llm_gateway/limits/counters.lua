@@ -12,7 +12,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local second = math.floor(now / 1000)
 local leases, levels = prefix .. 'leases', prefix .. 'levels'
 
-local function text(number) return string.format('%.0f', number) end
+local function text(number) return string.format('%.0f', number + 0) end -- + 0: not "-0"
 local function counter(claim) return prefix .. 'c:' .. claim.key end
 
 local function remembers(claim) return not claim.rate and claim.unit ~= 'calls' end
