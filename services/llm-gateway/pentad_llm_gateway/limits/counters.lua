@@ -3,7 +3,7 @@
 --
 -- <prefix>leases      sorted set: reservation -> when it is given back unless it is renewed
 -- <prefix>levels      sorted set: counter -> when it may be forgotten
--- <prefix>r:<id>      hash: c the claims as JSON, s the second; or x when it was given back
+-- <prefix>r:<id>      hash: c the claims as JSON, s the second; x when it was given back already
 -- <prefix>c:<key>     hash, a sum: u used, h held, cap; or a rate: second -> amount
 local prefix, operation = KEYS[1], ARGV[1]
 local RATE_SECONDS, HELD_RETRY, IDLE = 60, 2000, 6 * 3600000
@@ -39,8 +39,8 @@ local function rate(key)
   return buckets, sum
 end
 
--- Gives back or settles what is held under an id: `spent` has what remains used, by unit.
-local function release(id, claims, at, spent)
+-- Gives back or settles what is held: `spent` has what remains used, by unit.
+local function release(claims, at, spent)
   for _, claim in ipairs(claims) do
     local key, used = counter(claim), spent[claim.unit] or 0
     if claim.rate then
@@ -57,10 +57,8 @@ local function reap()
     local key = prefix .. 'r:' .. id
     local held = redis.call('HMGET', key, 'c', 's')
     if held[1] then
-      release(id, cjson.decode(held[1]), held[2], {})
-      redis.call('DEL', key)
+      release(cjson.decode(held[1]), held[2], {})
       redis.call('HSET', key, 'x', 1)
-      redis.call('PEXPIRE', key, 3600000)
     end
     redis.call('ZREM', leases, id)
   end
@@ -144,17 +142,17 @@ local function reserve(id, lease, claims, seeds)
   return cjson.encode({now = now})
 end
 
-local function settle(id, claims, spent)
+local function settle(id, spent)
   local key = prefix .. 'r:' .. id
-  local held = redis.call('HMGET', key, 's', 'x')
-  if held[1] then
-    release(id, claims, held[1], spent)
-  elseif held[2] then -- it was taken for dead and given back: what it used is used all the same
-    for _, claim in ipairs(claims) do
+  local held = redis.call('HMGET', key, 'c', 's', 'x')
+  if held[3] then -- it was taken for dead and given back: what it used is used all the same
+    for _, claim in ipairs(cjson.decode(held[1])) do
       if remembers(claim) and redis.call('HEXISTS', counter(claim), 'u') == 1 then
         redis.call('HINCRBY', counter(claim), 'u', text(spent[claim.unit] or 0))
       end
     end
+  elseif held[1] then
+    release(cjson.decode(held[1]), held[2], spent)
   end
   redis.call('DEL', key)
   redis.call('ZREM', leases, id)
@@ -181,7 +179,7 @@ reap()
 if operation == 'reserve' then
   return reserve(ARGV[2], tonumber(ARGV[3]), cjson.decode(ARGV[4]), cjson.decode(ARGV[5]))
 elseif operation == 'settle' then
-  return settle(ARGV[2], cjson.decode(ARGV[3]), cjson.decode(ARGV[4]))
+  return settle(ARGV[2], cjson.decode(ARGV[3]))
 elseif operation == 'renew' then
   for index = 3, #ARGV do redis.call('ZADD', leases, 'XX', text(now + tonumber(ARGV[2])), ARGV[index]) end
   return cjson.encode({now = now})

@@ -127,10 +127,16 @@ class Counters(Protocol):
 
 def as_json(claim: Claim) -> dict[str, Any]:
     """The claim as `counters.lua` reads it: times in milliseconds, and without what it does not have."""
-    times = {"begin": round(claim.begin * 1000), "end": round(claim.end * 1000)} if claim.end else {}
-    values = {"key": claim.key, "unit": claim.unit, "amount": claim.amount, "limit": claim.limit}
-    values |= {"left": claim.left, "rate": claim.rate or None, **times}
-    return {name: value for name, value in values.items() if value is not None}
+    values: dict[str, Any] = {"key": claim.key, "unit": claim.unit, "amount": claim.amount}
+    if claim.limit is not None:
+        values["limit"] = claim.limit
+    if claim.left is not None:
+        values["left"] = claim.left
+    if claim.rate:
+        values["rate"] = True
+    if claim.end:
+        values |= {"begin": round(claim.begin * 1000), "end": round(claim.end * 1000)}
+    return values
 
 
 @dataclass(slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ class RedisCounters:
 
     async def settle(self, tenant: str, id: str, claims: Sequence[Claim], spent: Spent) -> None:
         """See Counters."""
-        await self._run(tenant, "settle", id, _claims(claims), json.dumps(asdict(spent)))
+        await self._run(tenant, "settle", id, _spent(spent))
 
     async def renew(self, tenant: str, ids: Sequence[str]) -> None:
         """See Counters."""
@@ -80,6 +79,10 @@ def unavailable() -> Unavailable:
 
 def _claims(claims: Sequence[Claim]) -> str:
     return json.dumps([as_json(claim) for claim in claims], separators=(",", ":"))
+
+
+def _spent(spent: Spent) -> str:
+    return f'{{"requests":{spent.requests},"tokens":{spent.tokens},"micros":{spent.micros}}}'
 
 
 def _refused(claim: int, used: int, held: int, limit: int, wait: int) -> Refused:
