@@ -96,6 +96,7 @@ class Asker:
         try:
             await held.enter_async_context(self._reserved(call))
         except PentadError as error:
+            error.metadata.setdefault("provider", call.target.provider.name)
             if error.metadata.get("scope") != "model":
                 raise
             self._note(candidates, call.target, error, asked=False)
