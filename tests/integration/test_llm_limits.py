@@ -258,6 +258,36 @@ async def test_default_output(start_gateway: StartGateway, upstream: Upstream, t
         assert upstream.requests[-1].body["max_completion_tokens"] == 20
 
 
+async def test_makes_do(
+    start_gateway: StartGateway, upstream: Upstream, tmp_path: Path, backend: dict[str, Any]
+) -> None:
+    """A call that names no bound on its output is asked to say less where it could not be made otherwise, for
+    what is left of its run, or for a limit that its model alone would pass."""
+
+    def sent() -> int:
+        return int(upstream.requests[-1].body.get("max_completion_tokens", 0))
+
+    async with start_gateway(**backend, llm_catalog=catalog(tmp_path)) as house:
+        pentad = await house.client()
+        with enveloped(run_id="r", budget={"cost_micros": 20_000, "max_cost_micros": 20_000}):
+            assert await ask(pentad, tokens=None) == "OK"
+            first = sent()
+            assert 150 < first <= 200
+            assert await ask(pentad, tokens=None) == "OK"
+            assert 150 < sent() < first
+        with enveloped(budget={"tokens": 500}):
+            assert await ask(pentad, tokens=None) == "OK"
+            assert sent() == 500 - 194
+        with enveloped(budget={"tokens": 200}):
+            assert await ask(pentad, tokens=None) == "BUDGET_EXCEEDED"
+    rule = {"name": "words", "scope": "tenant", "tokens_per_minute": 900}
+    async with start_gateway(**backend, llm_catalog=catalog(tmp_path, rule)) as house:
+        pentad = await house.client()
+        assert await ask(pentad, tokens=None) == "OK"
+        assert sent() == 900 - 194
+        assert (await refused(pentad, tokens=900)).metadata["never"] == "true"
+
+
 async def test_other_model(start_gateway: StartGateway, tmp_path: Path) -> None:
     """A model's limit leads to the models that stand in for it, a tenant's limit to none."""
     path = tmp_path / "catalog.yaml"

@@ -16,7 +16,6 @@ from pentad_llm_gateway.fitting import fit
 from pentad_llm_gateway.limits.base import Limits
 from pentad_llm_gateway.metrics import FALLBACKS, RETRIES
 from pentad_llm_gateway.pace import Pace
-from pentad_llm_gateway.reserve import most
 from pentad_llm_gateway.retry import RetryPolicy, retrying
 from pentad_llm_gateway.routing import not_set_up
 from pentad_llm_gateway.target import Target
@@ -106,9 +105,8 @@ class Asker:
     @asynccontextmanager
     async def _reserved(self, call: CallRecord) -> AsyncIterator[None]:
         """Around a candidate: the most it can take is reserved, and what it took settled."""
-        call.bound(self._limits.bounded(call.caller, call.target, call.completion))
-        tokens, micros = most(call.target, call.completion)
-        async with self._limits.reserved(call.caller, call.target, tokens, micros) as reservation:
+        async with self._limits.reserved(call.caller, call.target, call.completion) as reservation:
+            call.bound(reservation.completion)
             try:
                 yield
             finally:

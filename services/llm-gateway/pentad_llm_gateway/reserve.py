@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from bisect import bisect_right
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -16,6 +16,8 @@ DEFAULT_OUTPUT_TOKENS = 4096
 """The bound on output where limits are and neither the request, nor a rule, nor the catalog has one; the
 provider is told."""
 
+_LEAST_OUTPUT = 64
+"""Tokens. An answer that must be shorter is not asked for."""
 _A_CALL = 128
 """Tokens that providers add to any request: the frame of the conversation, a system prompt of their own."""
 _WITH_TOOLS = 1024
@@ -29,28 +31,58 @@ _AN_IMAGE = 50_000
 def bounded(completion: Completion, entry: ModelEntry, default: int | None = None) -> Completion:
     """The request with a bound on its output, so that there is a most: its own, `default`, the model's, or
     DEFAULT_OUTPUT_TOKENS."""
-    if completion.sampling.max_output_tokens is not None:
+    if completion.sampling.max_output_tokens is not None or not _is_answered(completion):
         return completion
     known = entry.max_output_tokens
     if default is None and known:
         return completion  # the model itself stops there
-    tokens = DEFAULT_OUTPUT_TOKENS if default is None else min(default, known or default)
+    return with_output(
+        completion, DEFAULT_OUTPUT_TOKENS if default is None else min(default, known or default)
+    )
+
+
+def with_output(completion: Completion, tokens: int) -> Completion:
+    """The request with this bound on its output."""
     return replace(completion, sampling=replace(completion.sampling, max_output_tokens=tokens))
 
 
 def most(target: Target, completion: Completion) -> tuple[int, int | None]:
     """Tokens, and millionths of a dollar (None where no price is known), that a request with a bound on its
     output (see `bounded`) can take: never less than it takes, often a few times more."""
-    asked = completion.sampling.max_output_tokens
-    output = asked or target.provider.most_output_tokens(target.model, completion)
-    given = most_input(completion, target.entry)
+    given, output = most_input(completion, target.entry), most_output(target, completion)
     return given + output, most_micros(target.entry, given, output)
 
 
-def most_of_texts(target: Target, texts: Iterable[str]) -> tuple[int, int | None]:
-    """`most`, of texts that are to become vectors."""
-    tokens = sum(_AN_ITEM + _bytes(text) for text in texts)
-    return tokens, most_micros(target.entry, tokens, 0)
+def most_output(target: Target, completion: Completion) -> int:
+    """The most tokens of an answer."""
+    if not _is_answered(completion):
+        return 0
+    asked = completion.sampling.max_output_tokens
+    return asked or target.provider.most_output_tokens(target.model, completion)
+
+
+def output_that_fits(
+    target: Target, completion: Completion, tokens: int | None, micros: int | None
+) -> int | None:
+    """The bound on output with which a request takes no more than `tokens` and `micros`, where they are not
+    None; at most DEFAULT_OUTPUT_TOKENS. None if there is no sense in asking for so little, or if the caller
+    has named a bound."""
+    if completion.sampling.max_output_tokens is not None or not _is_answered(completion):
+        return None
+    entry, given = target.entry, most_input(completion, target.entry)
+    fits = min(DEFAULT_OUTPUT_TOKENS, entry.max_output_tokens or DEFAULT_OUTPUT_TOKENS)
+    if tokens is not None:
+        fits = min(fits, tokens - given)
+    if micros is not None and fits > 0:
+        fits = (
+            bisect_right(range(fits + 1), micros, key=lambda output: most_micros(entry, given, output) or 0)
+            - 1
+        )
+    return fits if fits >= _LEAST_OUTPUT else None
+
+
+def _is_answered(completion: Completion) -> bool:
+    return bool(getattr(completion, "purpose", "answer") == "answer")
 
 
 def most_input(completion: Completion, entry: ModelEntry) -> int:

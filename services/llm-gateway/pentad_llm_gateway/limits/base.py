@@ -15,6 +15,9 @@ from pentad_llm_gateway.target import Target
 class Reservation(Protocol):
     """What a call holds of its caller's limits."""
 
+    completion: Completion
+    """The request as it is to be sent: with a bound on its output, where a limit needs one."""
+
     def settle(self, tokens: int, micros: int) -> None:
         """The call took this much: tokens of input and output, and millionths of a dollar. It counts when the
         reservation is left; the rest is released then. Does not wait; the last word counts."""
@@ -23,13 +26,11 @@ class Reservation(Protocol):
 class Limits(Protocol):
     """Reserves and settles, atomically among all callers."""
 
-    def bounded(self, caller: CallContext, target: Target, completion: Completion) -> Completion:
-        """The request as it is to be sent: with a bound on its output, where a limit needs one."""
-
     def reserved(
-        self, caller: CallContext, target: Target, tokens: int, micros: int | None
+        self, caller: CallContext, target: Target, completion: Completion
     ) -> AbstractAsyncContextManager[Reservation]:
-        """Within the block the call holds `tokens`, `micros` and a place among the concurrent calls.
+        """Within the block the call holds the most tokens and money that the request can take, and a place
+        among the concurrent calls.
 
         Leaving it without `settle` releases all of that. Entering it raises ResourceExhausted RATE_LIMITED or
         BUDGET_EXCEEDED, with `retry_after` where it may fit later, and Unavailable LIMITS_UNAVAILABLE.
@@ -42,28 +43,24 @@ class Limits(Protocol):
         """Counts what is not counted yet."""
 
 
-class _Nothing:
+class Unlimited:
     """A reservation of nothing."""
+
+    def __init__(self, completion: Completion) -> None:
+        self.completion = completion
 
     def settle(self, tokens: int, micros: int) -> None:
         """See Reservation."""
 
 
-NOTHING: Reservation = _Nothing()
-
-
 class NoLimits:
     """Limits of a gateway that was told none."""
 
-    def bounded(self, caller: CallContext, target: Target, completion: Completion) -> Completion:
-        """See Limits."""
-        return completion
-
     def reserved(
-        self, caller: CallContext, target: Target, tokens: int, micros: int | None
+        self, caller: CallContext, target: Target, completion: Completion
     ) -> AbstractAsyncContextManager[Reservation]:
         """See Limits."""
-        return nullcontext(NOTHING)
+        return nullcontext(Unlimited(completion))
 
     async def levels(self, tenant: str) -> list[LimitLevel]:
         """See Limits."""

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pentad_common.call import CallContext
 from pentad_common.errors import PentadError, Unavailable
 from pentad_common.ids import new_id
 from pentad_llm_gateway.completion import Completion
-from pentad_llm_gateway.limits.base import NOTHING, Reservation
+from pentad_llm_gateway.limits.base import Reservation, Unlimited
 from pentad_llm_gateway.limits.claims import Most, Reason, Terms, terms
 from pentad_llm_gateway.limits.counters import Claim, Counters, Spent
 from pentad_llm_gateway.limits.levels import LimitLevel, levels
-from pentad_llm_gateway.limits.refusal import alone, refusal, unpriced
+from pentad_llm_gateway.limits.refusal import Outcome, alone, unpriced
 from pentad_llm_gateway.limits.renewing import Renewing
 from pentad_llm_gateway.limits.rules import Rules, default_output
 from pentad_llm_gateway.limits.settling import Settling
 from pentad_llm_gateway.limits.spending import Spending
-from pentad_llm_gateway.reserve import bounded
+from pentad_llm_gateway.reserve import bounded, most, output_that_fits, with_output
 from pentad_llm_gateway.target import Target
 
 _TRIES = 8
@@ -36,24 +37,18 @@ class Keeper:
         self._settling = Settling(counters)
         self._renewing = Renewing(counters)
 
-    def bounded(self, caller: CallContext, target: Target, completion: Completion) -> Completion:
-        """See Limits."""
-        held = terms(self._rules(), caller, target.name)
-        if not held.counts_output:
-            return completion
-        return bounded(completion, target.entry, default_output(item.bound for item in held.held))
-
     def reserved(
-        self, caller: CallContext, target: Target, tokens: int, micros: int | None
+        self, caller: CallContext, target: Target, completion: Completion
     ) -> AbstractAsyncContextManager[Reservation]:
         """See Limits."""
         held = terms(self._rules(), caller, target.name)
         if not held:
-            return nullcontext(NOTHING)
-        most = Most(tokens, micros or 0)
-        if error := (target.entry.price is None and unpriced(held, target.name)) or alone(held, most):
+            return nullcontext(Unlimited(completion))
+        if target.entry.price is None and (error := unpriced(held, target.name)):
             raise error
-        return self._reserved(caller.tenant_id, held, most)
+        default = default_output(item.bound for item in held.held)
+        sent = bounded(completion, target.entry, default) if held.counts_output else completion
+        return self._reserved(caller.tenant_id, held, _Request(target, completion, sent))
 
     async def levels(self, tenant: str) -> list[LimitLevel]:
         """See Limits."""
@@ -75,35 +70,52 @@ class Keeper:
         await self._counters.close()
 
     @asynccontextmanager
-    async def _reserved(self, tenant: str, held: Terms, most: Most) -> AsyncIterator[Reservation]:
+    async def _reserved(self, tenant: str, held: Terms, request: _Request) -> AsyncIterator[Reservation]:
         id = new_id()
-        claims = await self._reserve(tenant, id, held, most)
-        self._renewing.add(tenant, id)
-        kept = _Kept()
+        claims, completion = await self._fitted(tenant, id, held, request)
+        if claims:
+            self._renewing.add(tenant, id)
+        kept = _Kept(completion)
         try:
             yield kept
         finally:
             self._renewing.remove(tenant, id)
-            self._settling.begin(tenant, id, claims, kept.spent)
+            if claims:
+                self._settling.begin(tenant, id, claims, kept.spent)
 
-    async def _reserve(self, tenant: str, id: str, held: Terms, most: Most) -> Sequence[Claim]:
-        """Takes what the call may take at most. Raises the refusal, or Unavailable."""
+    async def _fitted(
+        self, tenant: str, id: str, held: Terms, request: _Request
+    ) -> tuple[Sequence[Claim], Completion]:
+        """Takes what the call may take at most. One that may say as much as its model can is asked to say
+        less where it could not be made otherwise. Raises the refusal, or Unavailable."""
+        outcome = await self._reserve(tenant, id, held, request.most)
+        if outcome.granted:
+            return outcome.claims, request.sent
+        smaller = request.within(outcome.room())
+        if smaller is None:
+            raise outcome.error()
+        outcome = await self._reserve(tenant, id, held, smaller.most)
+        if not outcome.granted:
+            raise outcome.error()
+        return outcome.claims, smaller.sent
+
+    async def _reserve(self, tenant: str, id: str, held: Terms, most: Most) -> Outcome:
+        """Asks the counters, with what they need to know."""
+        outcome = alone(held, most)
+        if outcome or not (held.held or held.run):
+            return outcome or Outcome([], [])
         await self._settling.done(tenant)
         seeds: dict[str, int] = {}
         for _ in range(_TRIES):
-            now = self._counters.now()
-            claims, reasons = held.claims(most, now)
+            claims, reasons = held.claims(most, self._counters.now())
             try:
                 verdict = await self._counters.reserve(tenant, id, claims, seeds)
             except (PentadError, asyncio.CancelledError):
-                self._settling.begin(
-                    tenant, id, claims, Spent(), tries=2
-                )  # it may have been done all the same
+                # It may have been done all the same.
+                self._settling.begin(tenant, id, claims, Spent(), tries=2)
                 raise
-            if verdict.granted:
-                return claims
-            if verdict.refused:
-                raise refusal(verdict.refused, claims, reasons)
+            if verdict.granted or verdict.refused:
+                return Outcome(claims, reasons, verdict.refused)
             seeds |= await self._seeds(tenant, [(claims[i], reasons[i]) for i in verdict.unknown])
         raise Unavailable(
             "LIMITS_UNAVAILABLE", "the limits' clock does not stand still; try again", retry_after=3.0
@@ -118,10 +130,32 @@ class Keeper:
         return seeds
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is to be asked: as it came, and as it is sent."""
+
+    target: Target
+    asked: Completion
+    sent: Completion
+
+    @property
+    def most(self) -> Most:
+        """The most that it can take."""
+        tokens, micros = most(self.target, self.sent)
+        return Most(tokens, micros or 0)
+
+    def within(self, room: tuple[int | None, int | None] | None) -> _Request | None:
+        """The request with so small a bound on its output that it takes no more than `room`; None if there is
+        none."""
+        output = None if room is None else output_that_fits(self.target, self.asked, *room)
+        return None if output is None else replace(self, sent=with_output(self.sent, output))
+
+
 class _Kept:
     """See Reservation."""
 
-    def __init__(self) -> None:
+    def __init__(self, completion: Completion) -> None:
+        self.completion = completion
         self.spent = Spent()
 
     def settle(self, tokens: int, micros: int) -> None:

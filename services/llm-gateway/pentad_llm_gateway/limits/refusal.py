@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pentad_common.errors import Code, PentadError, error_for_code
@@ -20,29 +21,60 @@ _WORDS = {
 }
 
 
-def refusal(refused: Sequence[Refused], claims: Sequence[Claim], reasons: Sequence[Reason]) -> PentadError:
-    """The error of the claim that keeps the call waiting longest: RATE_LIMITED or BUDGET_EXCEEDED."""
-    worst = max(refused, key=lambda item: float("inf") if item.wait is None else item.wait)
-    claim, reason = claims[worst.claim], reasons[worst.claim]
-    budget = reason.unit == "micros" or reason.bound is None
-    wait = worst.wait if worst.wait is None or worst.wait <= _LONGEST_WAIT else None
-    return error_for_code(
-        Code.RESOURCE_EXHAUSTED,
-        "BUDGET_EXCEEDED" if budget else "RATE_LIMITED",
-        f"{_limit(reason, worst.limit)} {_state(reason, claim, worst)}; {_advice(reason, claim, worst)}",
-        _metadata(reason, claim, worst),
-        retry_after=wait,
-    )
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of asking for claims."""
+
+    claims: Sequence[Claim]
+    reasons: Sequence[Reason]
+    refused: Sequence[Refused] = ()
+
+    @property
+    def granted(self) -> bool:
+        """Whether all of them are held."""
+        return not self.refused
+
+    def error(self) -> PentadError:
+        """The error of the claim that keeps the call waiting longest: RATE_LIMITED or BUDGET_EXCEEDED."""
+        worst = max(self.refused, key=lambda item: float("inf") if item.wait is None else item.wait)
+        return _error(worst, self.claims[worst.claim], self.reasons[worst.claim])
+
+    def room(self) -> tuple[int | None, int | None] | None:
+        """Tokens and money that a smaller call may take; None for either where it matters not, and in all if
+        no smaller call can be made now.
+
+        What is left of a run does not grow, so that its calls make do with it. A limit's window does: a call
+        waits for it, unless it asks for more than there ever is.
+        """
+        room: dict[str, int] = {}
+        for item in self.refused:
+            reason = self.reasons[item.claim]
+            left = item.limit if reason.bound else item.limit - item.used - item.held
+            if reason.unit not in ("tokens", "micros") or (reason.bound and item.wait is not None):
+                return None
+            room[reason.unit] = min(left, room.get(reason.unit, left))
+        return room.get("tokens"), room.get("micros")
 
 
-def alone(limits: Terms, most: Most) -> PentadError | None:
-    """The error of a call of no run that may take more than its envelope has; None if it may not."""
+def alone(limits: Terms, most: Most) -> Outcome | None:
+    """What comes of a call of no run that may take more than its envelope has; None if it may not."""
     for unit, left, _ in limits.run_budget if limits.alone else ():
         claim = Claim("", unit, claimed(unit, most), left)
         if claim.amount > left:
-            reason = Reason(Subject("run", ""), unit)
-            return refusal([Refused(0, 0, 0, left, None)], [claim], [reason])
+            return Outcome([claim], [Reason(Subject("run", ""), unit)], [Refused(0, 0, 0, left, None)])
     return None
+
+
+def _error(refused: Refused, claim: Claim, reason: Reason) -> PentadError:
+    budget = reason.unit == "micros" or reason.bound is None
+    limit, state = _limit(reason, refused.limit), _state(reason, claim, refused)
+    return error_for_code(
+        Code.RESOURCE_EXHAUSTED,
+        "BUDGET_EXCEEDED" if budget else "RATE_LIMITED",
+        f"{limit}: {state}; {_advice(reason, claim, refused)}",
+        _metadata(reason, claim, refused),
+        retry_after=None if refused.wait is None or refused.wait > _LONGEST_WAIT else refused.wait,
+    )
 
 
 def unpriced(limits: Terms, model: str) -> PentadError | None:
@@ -69,24 +101,18 @@ def _refuses_unpriced(held: Held) -> bool:
 def _limit(reason: Reason, limit: int) -> str:
     shown = _amount(reason, limit)
     if reason.bound is None:
-        return f"the run's budget is {shown}, and"
+        return f"the run's budget, {shown}"
     window = f" in {reason.bound.window}" if reason.bound.window else ""
     what = "" if reason.unit == "micros" else f" {_WORDS[reason.unit]}"
-    return (
-        f"the limit {reason.bound.rule.name!r} for this {reason.subject.scope} is {shown}{what}{window}, and"
-    )
+    return f"limit {reason.bound.rule.name!r} of this {reason.subject.scope}, {shown}{what}{window}"
 
 
 def _state(reason: Reason, claim: Claim, refused: Refused) -> str:
-    held = f" and {_amount(reason, refused.held)} reserved by calls under way" if refused.held else ""
-    this = (
-        ""
-        if reason.unit in ("requests", "calls")
-        else f", while this call may take {_amount(reason, claim.amount)}"
-    )
     if reason.unit == "calls":
-        return f"{refused.held} are under way"
-    return f"{_amount(reason, refused.used)} are used{held}{this}"
+        return f"{refused.held} under way"
+    held = f", {_amount(reason, refused.held)} reserved by calls under way" if refused.held else ""
+    asked = f"; this call may take {_amount(reason, claim.amount)}"
+    return f"{_amount(reason, refused.used)} used{held}{'' if reason.unit == 'requests' else asked}"
 
 
 def _advice(reason: Reason, claim: Claim, refused: Refused) -> str:
