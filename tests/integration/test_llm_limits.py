@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
 
 from pentad.llm.v1 import llm_pb2
@@ -132,8 +133,6 @@ async def test_restart(start_gateway: StartGateway, tmp_path: Path, backend: dic
         text = await house.key("client")
         assert await ask(await house.client_with(text)) == "OK"
     if backend:
-        import redis
-
         with redis.Redis.from_url(backend["redis_url"]) as client:
             client.flushall()
     async with start_gateway(llm_catalog=path, **backend) as house:
@@ -331,6 +330,27 @@ async def test_redis_away(start_gateway: StartGateway, tmp_path: Path, redis_pro
         assert await ask(pentad) == "LIMITS_UNAVAILABLE"
         redis_process.start()
         assert await ask(pentad) == "OK"
+
+
+async def test_leaving_while_reserving(
+    start_gateway: StartGateway, upstream: Upstream, tmp_path: Path, redis_process: RedisProcess
+) -> None:
+    """A caller that leaves before Redis has answered leaves nothing reserved there."""
+    path = catalog(tmp_path, {"name": "places", "scope": "tenant", "concurrent_calls": 1})
+    settings = {"llm_catalog": path, "llm_backend": "redis", "redis_url": redis_process.url}
+    async with start_gateway(**settings) as house:
+        pentad = await house.client()
+        assert await ask(pentad) == "OK"
+        with redis.Redis.from_url(redis_process.url) as client:
+            client.client_pause(400, all=True)
+        leaving = asyncio.create_task(ask(pentad))
+        await asyncio.sleep(0.2)
+        leaving.cancel()
+        await asyncio.sleep(0.4)
+        async with asyncio.timeout(5):
+            while await ask(pentad) != "OK":  # noqa: ASYNC110 - only asking tells
+                await asyncio.sleep(0.1)
+        assert len(upstream.requests) == 2
 
 
 async def test_reload(start_gateway: StartGateway, tmp_path: Path) -> None:
