@@ -206,7 +206,7 @@ async def test_dead_gateway(redis_url: str) -> None:
     claims = [money(1000), place(limit=1)]
     assert (await reserve(slow, *claims, id="a")).granted
     await asyncio.sleep(0.15)
-    await slow.renew("t", ["a"])
+    await slow.renew("t", ["a"], touch=True)
     await asyncio.sleep(0.1)
     assert (await reserve(other, *claims)).refused, "it was renewed"
     await asyncio.sleep(0.25)

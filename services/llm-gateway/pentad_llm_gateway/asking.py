@@ -105,7 +105,7 @@ class Asker:
     @asynccontextmanager
     async def _reserved(self, call: CallRecord) -> AsyncIterator[None]:
         """Around a candidate: the most it can take is reserved, and what it took settled."""
-        async with self._limits.reserved(call.caller, call.target, call.completion) as reservation:
+        async with self._limits.fitted(call.caller, call.target, call.completion) as reservation:
             call.bound(reservation.completion)
             try:
                 yield

@@ -20,7 +20,7 @@ local function remembers(claim) return not claim.rate and claim.unit ~= 'calls' 
 -- What of a claim is over, or of a rate forgotten, when nobody asks for it any more.
 local function lifetime(claim)
   if claim.rate then return (RATE_SECONDS + 2) * 1000 end
-  if claim['end'] then return math.min(IDLE, claim['end'] - now + 60000) end
+  if claim['end'] then return math.max(1000, math.min(IDLE, claim['end'] - now + 60000)) end
   return IDLE
 end
 
@@ -175,13 +175,27 @@ local function read_levels()
   return cjson.encode({now = now, levels = found})
 end
 
+-- The calls go on; with `touch`, what they hold is not to be forgotten as idle either.
+local function renew(lease, touch, ids)
+  for _, id in ipairs(ids) do
+    local key = prefix .. 'r:' .. id
+    if redis.call('ZADD', leases, 'XX', 'CH', text(now + lease), id) == 1 and touch then
+      redis.call('PEXPIRE', key, text(IDLE))
+      for _, claim in ipairs(cjson.decode(redis.call('HGET', key, 'c') or '[]')) do
+        if not claim.rate then redis.call('PEXPIRE', counter(claim), text(lifetime(claim))) end
+      end
+    end
+  end
+  redis.call('PEXPIRE', leases, text(IDLE))
+  return cjson.encode({now = now})
+end
+
 reap()
 if operation == 'reserve' then
   return reserve(ARGV[2], tonumber(ARGV[3]), cjson.decode(ARGV[4]), cjson.decode(ARGV[5]))
 elseif operation == 'settle' then
   return settle(ARGV[2], cjson.decode(ARGV[3]))
 elseif operation == 'renew' then
-  for index = 3, #ARGV do redis.call('ZADD', leases, 'XX', text(now + tonumber(ARGV[2])), ARGV[index]) end
-  return cjson.encode({now = now})
+  return renew(tonumber(ARGV[2]), ARGV[3] == '1', cjson.decode(ARGV[4]))
 end
 return read_levels()

@@ -115,8 +115,9 @@ class Counters(Protocol):
     async def settle(self, tenant: str, id: str, claims: Sequence[Claim], spent: Spent) -> None:
         """Puts what was spent in the place of what is reserved under `id`. Doing so again changes nothing."""
 
-    async def renew(self, tenant: str, ids: Sequence[str]) -> None:
-        """Says that these calls are under way. Reservations that are not renewed are given back."""
+    async def renew(self, tenant: str, ids: Sequence[str], *, touch: bool) -> None:
+        """Says that these calls are under way. Reservations that are not renewed are given back. `touch`:
+        what they hold is not idle; to be said now and then of those that take hours."""
 
     async def levels(self, tenant: str) -> list[Level]:
         """All counters of the tenant that are not at zero."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from pentad_common.call import CallContext
 from pentad_common.errors import PentadError, Unavailable
 from pentad_common.ids import new_id
 from pentad_llm_gateway.completion import Completion
-from pentad_llm_gateway.limits.base import Reservation, Unlimited
+from pentad_llm_gateway.limits.base import NOTHING, FittedReservation, Reservation, Unlimited
 from pentad_llm_gateway.limits.claims import Most, Reason, Terms, terms
 from pentad_llm_gateway.limits.counters import Claim, Counters, Spent
 from pentad_llm_gateway.limits.levels import LimitLevel, levels
@@ -37,18 +37,31 @@ class Keeper:
         self._settling = Settling(counters)
         self._renewing = Renewing(counters)
 
-    def reserved(
+    def fitted(
         self, caller: CallContext, target: Target, completion: Completion
-    ) -> AbstractAsyncContextManager[Reservation]:
+    ) -> AbstractAsyncContextManager[FittedReservation]:
         """See Limits."""
-        held = terms(self._rules(), caller, target.name)
+        held = self._terms(caller, target)
         if not held:
             return nullcontext(Unlimited(completion))
-        if target.entry.price is None and (error := unpriced(held, target.name)):
-            raise error
         default = default_output(item.bound for item in held.held)
         sent = bounded(completion, target.entry, default) if held.counts_output else completion
-        return self._reserved(caller.tenant_id, held, _Request(target, completion, sent))
+        return self._fitted(_Case(caller.tenant_id, held), _Request(target, completion, sent))
+
+    def reserved(
+        self, caller: CallContext, target: Target, tokens: int, micros: int | None
+    ) -> AbstractAsyncContextManager[Reservation]:
+        """See Limits."""
+        held = self._terms(caller, target)
+        if not held:
+            return nullcontext(NOTHING)
+        return self._reserved(_Case(caller.tenant_id, held), Most(tokens, micros or 0))
+
+    def _terms(self, caller: CallContext, target: Target) -> Terms:
+        held = terms(self._rules(), caller, target.name)
+        if held and target.entry.price is None and (error := unpriced(held, target.name)):
+            raise error
+        return held
 
     async def levels(self, tenant: str) -> list[LimitLevel]:
         """See Limits."""
@@ -70,37 +83,42 @@ class Keeper:
         await self._counters.close()
 
     @asynccontextmanager
-    async def _reserved(self, tenant: str, held: Terms, request: _Request) -> AsyncIterator[Reservation]:
-        id = new_id()
-        claims, completion = await self._fitted(tenant, id, held, request)
-        if claims:
-            self._renewing.add(tenant, id)
-        kept = _Kept(completion)
+    async def _reserved(self, case: _Case, most: Most) -> AsyncIterator[Reservation]:
+        outcome = await self._reserve(case, most)
+        if not outcome.granted:
+            raise outcome.error()
+        with self._kept(case, outcome.claims, None) as kept:
+            yield kept
+
+    @asynccontextmanager
+    async def _fitted(self, case: _Case, request: _Request) -> AsyncIterator[FittedReservation]:
+        """Takes what the request may take at most. One that may say as much as its model can is asked to say
+        less where it could not be made otherwise. Raises the refusal, or Unavailable."""
+        outcome = await self._reserve(case, request.most)
+        if not outcome.granted and (smaller := request.within(outcome.room())):
+            request, outcome = smaller, await self._reserve(case, smaller.most)
+        if not outcome.granted:
+            raise outcome.error()
+        with self._kept(case, outcome.claims, request.sent) as kept:
+            yield kept
+
+    @contextmanager
+    def _kept(self, case: _Case, claims: Sequence[Claim], sent: Completion | None) -> Iterator[_Kept]:
+        """Around what is done with what was reserved: it is renewed, and settled in the end."""
+        kept = _Kept(sent or NOTHING.completion)
+        if not claims:
+            yield kept
+            return
+        self._renewing.add(case.tenant, case.id)
         try:
             yield kept
         finally:
-            self._renewing.remove(tenant, id)
-            if claims:
-                self._settling.begin(tenant, id, claims, kept.spent)
+            self._renewing.remove(case.tenant, case.id)
+            self._settling.begin(case.tenant, case.id, claims, kept.spent)
 
-    async def _fitted(
-        self, tenant: str, id: str, held: Terms, request: _Request
-    ) -> tuple[Sequence[Claim], Completion]:
-        """Takes what the call may take at most. One that may say as much as its model can is asked to say
-        less where it could not be made otherwise. Raises the refusal, or Unavailable."""
-        outcome = await self._reserve(tenant, id, held, request.most)
-        if outcome.granted:
-            return outcome.claims, request.sent
-        smaller = request.within(outcome.room())
-        if smaller is None:
-            raise outcome.error()
-        outcome = await self._reserve(tenant, id, held, smaller.most)
-        if not outcome.granted:
-            raise outcome.error()
-        return outcome.claims, smaller.sent
-
-    async def _reserve(self, tenant: str, id: str, held: Terms, most: Most) -> Outcome:
+    async def _reserve(self, case: _Case, most: Most) -> Outcome:
         """Asks the counters, with what they need to know."""
+        tenant, id, held = case.tenant, case.id, case.held
         outcome = alone(held, most)
         if outcome or not (held.held or held.run):
             return outcome or Outcome([], [])
@@ -128,6 +146,15 @@ class Keeper:
             since = datetime.fromtimestamp(claim.begin, UTC)
             seeds[claim.key] = claim.used(await self._spending.spent(tenant, reason.subject, since))
         return seeds
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A call, what it is held to, and the name of its reservation."""
+
+    tenant: str
+    held: Terms
+    id: str = field(default_factory=new_id)
 
 
 @dataclass(frozen=True, slots=True)

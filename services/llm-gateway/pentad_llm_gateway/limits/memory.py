@@ -87,7 +87,7 @@ class MemoryCounters:
             elif (buckets := counters.rates.get(claim.key)) and second in buckets.seconds:
                 buckets.seconds[second] += claim.used(spent) - claim.amount
 
-    async def renew(self, tenant: str, ids: Sequence[str]) -> None:
+    async def renew(self, tenant: str, ids: Sequence[str], *, touch: bool) -> None:
         """See Counters: reservations live as long as this process."""
 
     async def levels(self, tenant: str) -> list[Level]:

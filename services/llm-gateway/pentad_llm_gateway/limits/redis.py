@@ -43,9 +43,9 @@ class RedisCounters:
         """See Counters."""
         await self._run(tenant, "settle", id, _spent(spent))
 
-    async def renew(self, tenant: str, ids: Sequence[str]) -> None:
+    async def renew(self, tenant: str, ids: Sequence[str], *, touch: bool) -> None:
         """See Counters."""
-        await self._run(tenant, "renew", self._lease, *ids)
+        await self._run(tenant, "renew", self._lease, int(touch), json.dumps(list(ids)))
 
     async def levels(self, tenant: str) -> list[Level]:
         """See Counters."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextvars import Context
 
 from pentad_common.errors import PentadError
 from pentad_llm_gateway.limits.counters import Counters
+
+_TOUCH_SECONDS = 3600.0
 
 
 class Renewing:
@@ -39,12 +42,15 @@ class Renewing:
             await asyncio.wait({self._task})
 
     async def _renew(self, seconds: float) -> None:
+        touched = time.monotonic()
         try:
             while self._open:
                 await asyncio.sleep(seconds)
+                touch = time.monotonic() - touched > _TOUCH_SECONDS
+                touched = time.monotonic() if touch else touched
                 for tenant, ids in list(self._open.items()):
                     try:
-                        await self._counters.renew(tenant, list(ids))
+                        await self._counters.renew(tenant, list(ids), touch=touch)
                     except PentadError:
                         continue  # there are two more tries before the lease is over
         finally:
