@@ -329,15 +329,16 @@ async def test_deadlines(start_gateway: StartGateway, upstream: Upstream, always
 
 async def test_error_for_all(start_gateway: StartGateway, upstream: Upstream, always: dict[str, Any]) -> None:
     """An error of the shared call goes to all who share it; the next one asks anew."""
-    upstream.will(Hang(), Answer("again"))
-    path = always | {"llm_first_token_seconds": 0.3, "llm_attempts": 1, "llm_total_seconds": 0.4}
-    async with start_gateway(**path) as house:
+    upstream.will(Answer(), Hang(), Answer("again"))
+    async with start_gateway(**always, llm_first_token_seconds=1.5, llm_attempts=1) as house:
         pentad = await house.client()
+        await read(pentad, "warm up")
         found = await asyncio.gather(*(read(pentad) for _ in range(4)), return_exceptions=True)
         assert {item.reason for item in found if isinstance(item, PentadError)} == {"PROVIDER_TIMEOUT"}
-        assert len(found) == 4 and len(upstream.requests) == 1
+        assert len(found) == 4 and len(upstream.requests) == 2
         assert (await read(pentad))[0] == "again"
-        assert [row.status for row in await rows(house)] == ["PROVIDER_TIMEOUT"] * 4 + ["OK"]
+        statuses = [row.status for row in await rows(house)]
+        assert statuses == ["OK", *["PROVIDER_TIMEOUT"] * 4, "OK"]
 
 
 async def test_cut_for_all(start_gateway: StartGateway, upstream: Upstream, always: dict[str, Any]) -> None:
