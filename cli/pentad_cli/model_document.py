@@ -6,8 +6,10 @@ from typing import Any
 
 from pentad.common.v1 import common_pb2
 from pentad.llm.v1 import llm_pb2
+from pentad_cli.run_document import moment
 
 HEADINGS = ("", "model", "context", "output", "can", "available")
+LIMIT_HEADINGS = ("name", "scope", "subject", "kind", "used", "limit", "reset time")
 
 
 def model_document(model: llm_pb2.Model) -> dict[str, Any]:
@@ -39,6 +41,21 @@ def model_row(model: llm_pb2.Model, default: str) -> list[Any]:
         ", ".join(skill for skill, has in skills.items() if has),
         "yes" if model.available else model.unavailable_reason or "no",
     ]
+
+
+def limit_document(limit: llm_pb2.LimitUsage) -> dict[str, Any]:
+    """A limit; budgets in dollars, `reset_time` in ISO 8601, None where there is none."""
+    money = limit.kind == "budget"
+    reset = moment(limit, "reset_time")
+    return {
+        "name": limit.name,
+        "scope": limit.scope,
+        "subject": limit.subject,
+        "kind": limit.kind,
+        "used": limit.used / 1e6 if money else limit.used,
+        "limit": limit.limit / 1e6 if money else limit.limit,
+        "reset_time": reset.isoformat() if reset else None,
+    }
 
 
 def _price(money: common_pb2.Money) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,8 @@ from pentad_common.models import Tenant
 from pentad_llm_gateway.call_record import CallRecord
 from pentad_llm_gateway.catalog import load_catalog
 from pentad_llm_gateway.completion import Completion, Finished, Message, Opened, Text, Usage
+from pentad_llm_gateway.limits.claims import Subject
+from pentad_llm_gateway.limits.rules import Scope
 from pentad_llm_gateway.providers.factory import ProviderFactory
 from pentad_llm_gateway.routing import Router
 from pentad_llm_gateway.settings import GatewaySettings
@@ -103,3 +105,32 @@ async def test_long_names_fit(store: CallStore, router: Router, tenant: str) -> 
     """Names from outside that are longer than a column are cut, and do not lose the row."""
     await store.add([call(router, tenant, "openai/" + "x" * 249, run_id="r" * 128)])
     assert (await store.usage(tenant, UsageQuery(run_id="r" * 64)))[0].calls == 1
+
+
+async def test_spent(store: CallStore, router: Router, tenant: str) -> None:
+    """What a tenant, a key, a run or a model took since a time: what budgets begin with."""
+    calls = [
+        call(router, tenant, run_id="r1"),
+        call(router, tenant, run_id="r2"),
+        call(router, tenant, "openai/unpriced", run_id="r1"),
+        call(router, tenant, status="RATE_LIMITED"),
+    ]
+    calls[1].model = "claude-sonnet-5-5-20261001"
+    await store.add(calls)
+    since = min(item.create_time for item in calls)
+    one = calls[0].cost_micros or 0
+    assert one > 0
+
+    async def spent(scope: Scope, id: str, after: datetime = since) -> tuple[int, int]:
+        found = await store.spent(tenant, Subject(scope, id), after)
+        return found.tokens, found.micros
+
+    assert await spent("tenant", tenant) == (45, 2 * one)
+    assert await spent("key", "abcdefghijkl") == (45, 2 * one)
+    assert await spent("key", "another") == (0, 0)
+    assert await spent("run", "r1") == (30, one)
+    assert await spent("model", "anthropic/claude-sonnet-5-5") == (30, 2 * one)
+    assert await spent("model", "anthropic/claude-sonnet-5") == (0, 0)
+    assert await spent("model", "openai/unpriced") == (15, 0)
+    assert await spent("tenant", tenant, calls[-1].create_time + timedelta(seconds=1)) == (0, 0)
+    assert (await store.spent(new_id(), Subject("run", "r1"), since)).tokens == 0

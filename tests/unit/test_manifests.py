@@ -22,6 +22,7 @@ import yaml
 from pentad_bus.settings import BusSettings
 from pentad_client.config import ClientConfig
 from pentad_common.settings import PREFIX, ServiceSettings
+from pentad_llm_gateway.settings import GatewaySettings
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "deploy/k8s"
@@ -113,6 +114,7 @@ def test_every_variable_is_a_setting(overlay: str) -> None:
     known = {
         *ServiceSettings.model_fields,
         *BusSettings.model_fields,
+        *GatewaySettings.model_fields,
         *ClientConfig.__dataclass_fields__,
         "agents_dir",
     }

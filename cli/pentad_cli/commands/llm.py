@@ -132,6 +132,21 @@ def usage(run_id: str, agent: str, as_json: bool) -> None:
     show_table(headings, [[one[column] for column in columns] for one in by_model], "no calls yet")
 
 
+@llm.command("limits", examples="pentad llm limits\npentad llm limits --json")
+@json_option("One JSON object: the limits, money in dollars.")
+def limits(as_json: bool) -> None:
+    """Show the limits that calls to models are held to, and what is used of them."""
+    from pentad_cli.model_document import LIMIT_HEADINGS, limit_document
+    from pentad_cli.table import show_json, show_table
+
+    found = [limit_document(one) for one in with_pentad(lambda pentad: pentad.llm.usage()).limits]
+    if as_json:
+        show_json({"limits": found})
+        return
+    rows = [[one[heading.replace(" ", "_")] for heading in LIMIT_HEADINGS] for one in found]
+    show_table(LIMIT_HEADINGS, rows, "no limits are set")
+
+
 def _read_input() -> str:
     return sys.stdin.buffer.read().decode("utf-8-sig", errors="replace")
 

@@ -21,7 +21,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """`deadline`: seconds of `time.time()`. `budget`: what is left, by unit (`tokens`, `cost_micros`,
-    `steps`).
+    `steps`), and with `max_` before the unit what there was in all.
     """
 
     run_id: str | None = None

@@ -126,24 +126,32 @@ class LlmClient:
         self,
         prompt: str | None = None,
         *,
+        cache: llm_pb2.CachePolicy | None = None,
         timeout: float | None = TIMEOUT_SECONDS,  # noqa: ASYNC109 - it travels to the server
         **request: Any,
     ) -> Answer:
         """Asks a model and waits for the whole answer. `request`: see `completion`. `timeout` in seconds.
+        `cache`: what the call may take from the gateway's cache and leave there.
 
         Raises PentadError with the reasons that llm.proto lists; one with `retry_after` can be tried again.
         """
-        asked = llm_pb2.InvokeRequest(completion=completion(prompt, **request))
+        asked = llm_pb2.InvokeRequest(completion=completion(prompt, **request), cache=cache)
         response = await self._stub.Invoke(asked, timeout=timeout)
         return Answer(
             response.message, finish_reason(response.finish_reason), response.usage, response.served
         )
 
     def stream(
-        self, prompt: str | None = None, *, timeout: float | None = TIMEOUT_SECONDS, **request: Any
+        self,
+        prompt: str | None = None,
+        *,
+        cache: llm_pb2.CachePolicy | None = None,
+        timeout: float | None = TIMEOUT_SECONDS,
+        **request: Any,
     ) -> AnswerStream:
-        """Asks a model, with the answer as it is made. `request`: see `completion`."""
-        asked = llm_pb2.InvokeStreamingRequest(completion=completion(prompt, **request))
+        """Asks a model, with the answer as it is made. `request`: see `completion`; `cache` as in
+        `invoke`."""
+        asked = llm_pb2.InvokeStreamingRequest(completion=completion(prompt, **request), cache=cache)
         return AnswerStream(self._stub.InvokeStreaming(asked, timeout=timeout))
 
     async def count_tokens(self, prompt: str | None = None, **request: Any) -> llm_pb2.CountTokensResponse:

@@ -9,10 +9,12 @@ from pentad.llm.v1 import llm_pb2_grpc
 from pentad_common.db import Database
 from pentad_common.server import Server, run_service
 from pentad_common.settings import load_settings
+from pentad_llm_gateway.backend import opened
 from pentad_llm_gateway.catalog_watch import CatalogWatch
 from pentad_llm_gateway.gateway import Gateway
 from pentad_llm_gateway.generation import first_generation
-from pentad_llm_gateway.limits.base import NoLimits
+from pentad_llm_gateway.ledger import Ledger
+from pentad_llm_gateway.limits.keeper import Keeper
 from pentad_llm_gateway.servicer import LlmGatewayServicer
 from pentad_llm_gateway.settings import GatewaySettings
 from pentad_llm_gateway.store.sql import SqlCallStore
@@ -23,15 +25,19 @@ async def built(settings: GatewaySettings, database: Database) -> AsyncIterator[
     """The server with its servicer. After the block, what the calls cost is kept and the providers are
     closed."""
     generations = first_generation(settings)
-    gateway = Gateway(settings, generations, SqlCallStore(database), NoLimits())
-    server = Server(settings, "llm", database)
-    server.add(llm_pb2_grpc.add_LlmGatewayServiceServicer_to_server, LlmGatewayServicer(gateway, generations))
-    try:
-        async with CatalogWatch(settings.llm_catalog, generations).running():
-            yield server
-    finally:
-        await gateway.close()
-        await generations.close()
+    ledger = Ledger(SqlCallStore(database))
+    async with opened(settings, lambda: generations.current.catalog.cache.max_bytes) as backend:
+        limits = Keeper(lambda: generations.current.catalog.limits, backend.counters, ledger)
+        gateway = Gateway(settings, generations, ledger, limits, backend.cache)
+        server = Server(settings, "llm", database)
+        servicer = LlmGatewayServicer(gateway, generations)
+        server.add(llm_pb2_grpc.add_LlmGatewayServiceServicer_to_server, servicer)
+        try:
+            async with CatalogWatch(settings.llm_catalog, generations).running():
+                yield server
+        finally:
+            await gateway.close()
+            await generations.close()
 
 
 async def main() -> None:

@@ -16,7 +16,6 @@ from pentad_llm_gateway.fitting import fit
 from pentad_llm_gateway.limits.base import Limits
 from pentad_llm_gateway.metrics import FALLBACKS, RETRIES
 from pentad_llm_gateway.pace import Pace
-from pentad_llm_gateway.reserve import most
 from pentad_llm_gateway.retry import RetryPolicy, retrying
 from pentad_llm_gateway.routing import not_set_up
 from pentad_llm_gateway.target import Target
@@ -52,7 +51,9 @@ class Asker:
         for target in candidates:
             if not self._turned(call, candidates, target):
                 continue
-            async with self._reserved(call), AsyncExitStack() as held:
+            async with AsyncExitStack() as held:
+                if not await self._allowed(call, candidates, held):
+                    continue
                 try:
                     await held.enter_async_context(target.provider.admitted(call.caller.tenant_id))
                     result = await self._attempts(call, candidates, ask)
@@ -88,11 +89,24 @@ class Asker:
         FALLBACKS.labels(target.provider.name, reason).inc()
         log.info("model could not answer", provider=target.provider.name, model=target.label, reason=reason)
 
+    async def _allowed(self, call: CallRecord, candidates: Candidates, held: AsyncExitStack) -> bool:
+        """Whether the limits let the call ask the target; they hold for what is held. Raises PentadErrors of
+        limits that hold for all targets alike."""
+        try:
+            await held.enter_async_context(self._reserved(call))
+        except PentadError as error:
+            error.metadata.setdefault("provider", call.target.provider.name)
+            if error.metadata.get("scope") != "model":
+                raise
+            self._note(candidates, call.target, error, asked=False)
+            return False
+        return True
+
     @asynccontextmanager
     async def _reserved(self, call: CallRecord) -> AsyncIterator[None]:
         """Around a candidate: the most it can take is reserved, and what it took settled."""
-        tokens, micros = most(call.target, call.completion)
-        async with self._limits.reserved(call.caller, call.target, tokens, micros) as reservation:
+        async with self._limits.fitted(call.caller, call.target, call.completion) as reservation:
+            call.bound(reservation.completion)
             try:
                 yield
             finally:

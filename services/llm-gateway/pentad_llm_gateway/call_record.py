@@ -73,6 +73,13 @@ class CallRecord:
     provider_request_id: str = ""
     status: str = "OK"
     finish_reason: FinishReason = ""
+    cached: bool = False
+    """Whether the answer was there already, or was asked for by another call at the same time: this one took
+    nothing."""
+    provider: str = ""
+    """Who served, if that is not the target."""
+    told_by_another: bool = False
+    """Whether another record has all that is to be told of it."""
     _usage: Usage | None = None
     _begun: Usage | None = None
     _output_estimate: float = 0.0
@@ -91,6 +98,10 @@ class CallRecord:
         self.target, self._fitted, self.ignored_fields = target, completion, ignored_fields
         self.asked, self.model, self.provider_request_id, self._given_up = False, "", "", ""
         self._usage = self._begun = None
+
+    def bound(self, completion: Completion) -> None:
+        """The target is asked for no more than this."""
+        self._fitted = completion
 
     def attempt(self) -> None:
         """A request goes to the target."""
@@ -136,6 +147,8 @@ class CallRecord:
     @property
     def usage(self) -> Usage:
         """What the provider told; where it told nothing, an estimate of what went over the wire."""
+        if self.cached:
+            return Usage()
         if self._usage is not None:
             return self._usage
         if self._begun is None and not self._output_estimate and not self._may_have_been_read:
@@ -159,6 +172,8 @@ class CallRecord:
     @property
     def cost_micros(self) -> int | None:
         """In millionths of a dollar; None where no price is known."""
+        if self.cached:
+            return 0
         return self.target.entry.cost_micros(self.usage)
 
     @property
@@ -177,11 +192,12 @@ class CallRecord:
             call_id=self.id,
             requested_model=self.requested.model,
             model=self.model or self.target.model,
-            provider=self.target.provider.name,
+            provider=self.provider or self.target.provider.name,
             attempts=self.attempts,
             latency=self.latency,
             time_to_first_token=self.time_to_first_token,
             provider_request_id=self.provider_request_id,
             ignored_fields=self.ignored_fields,
             failed_models=tuple(self.failed_models),
+            cached=self.cached,
         )

@@ -9,7 +9,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pentad_llm_gateway.cache.rules import CacheRules
 from pentad_llm_gateway.completion import Usage
+from pentad_llm_gateway.limits.rules import Rule
 
 CURRENCY = "USD"
 _MICROS = 1_000_000
@@ -181,6 +183,9 @@ class Catalog(_Strict):
     fallbacks: dict[str, Fallbacks] = Field(default_factory=dict)
     """By what was asked for: an alias, `provider/model`, or `*` for all else."""
     breaker: BreakerRules = BreakerRules()
+    limits: tuple[Rule, ...] = ()
+    """What callers are held to."""
+    cache: CacheRules = CacheRules()
     providers: dict[str, ProviderEntry] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -198,6 +203,7 @@ class Catalog(_Strict):
         for path, name in self._named_in_fallbacks():
             if name != "*" and not self.means(name):
                 raise _wrong(path, f"there is no model or alias {name!r} in this file")
+        _check_names(self.limits)
         return self
 
     def _named_in_fallbacks(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -236,6 +242,14 @@ class Catalog(_Strict):
             if chains and (found := getattr(chains, kind)):
                 return tuple(found)
         return ()
+
+
+def _check_names(rules: Sequence[Rule]) -> None:
+    seen: set[str] = set()
+    for index, rule in enumerate(rules):
+        if rule.name in seen:
+            raise _wrong(("limits", index, "name"), f"there are two limits named {rule.name!r}")
+        seen.add(rule.name)
 
 
 def _check_provider(name: str, provider: ProviderEntry) -> None:

@@ -17,6 +17,7 @@ from pentad_llm_gateway import completion as c
 from pentad_llm_gateway.cache.base import CachePolicy
 from pentad_llm_gateway.call_record import Served
 from pentad_llm_gateway.catalog import CURRENCY, Price
+from pentad_llm_gateway.limits.levels import LimitLevel
 from pentad_llm_gateway.listing import ListedDeployment, ListedModel
 from pentad_llm_gateway.replies import Done, Failed, Frame, Reply
 from pentad_llm_gateway.store.base import ModelUsage, UsageQuery
@@ -293,8 +294,22 @@ def _time(request: pb.GetUsageRequest, field: str) -> datetime | None:
         raise _invalid(field, "is not a time between the years 1 and 9999") from None
 
 
-def usage_response(models: list[ModelUsage]) -> pb.GetUsageResponse:
-    """All calls, and by model. The total has the cost of the calls whose price is known."""
+def _limit_usage(level: LimitLevel) -> pb.LimitUsage:
+    proto = pb.LimitUsage(
+        name=level.name,
+        scope=level.scope,
+        subject=level.subject,
+        kind=level.kind,
+        limit=level.limit,
+        used=level.used,
+    )
+    if level.reset is not None:
+        proto.reset_time.FromMilliseconds(round(level.reset * 1000))
+    return proto
+
+
+def usage_response(models: list[ModelUsage], limits: list[LimitLevel]) -> pb.GetUsageResponse:
+    """All calls, and by model; and the limits. The total has the cost of the calls whose price is known."""
     costs = [item.cost_micros for item in models if item.cost_micros is not None]
     total = c.Usage(
         input_tokens=sum(item.usage.input_tokens for item in models),
@@ -304,6 +319,7 @@ def usage_response(models: list[ModelUsage]) -> pb.GetUsageResponse:
         estimated=any(item.usage.estimated for item in models),
     )
     return pb.GetUsageResponse(
+        limits=map(_limit_usage, limits),
         total=usage_proto(total, sum(costs) if costs else None, sum(item.calls for item in models)),
         models=[
             pb.ModelUsage(

@@ -12,7 +12,8 @@ from pentad_common.errors import PentadError
 from pentad_common.telemetry import get_logger
 from pentad_llm_gateway.asking import Asker
 from pentad_llm_gateway.breaker import Breakers
-from pentad_llm_gateway.cache.base import USUAL, CachePolicy
+from pentad_llm_gateway.cache.base import USUAL, Cache, CachePolicy, NoCache
+from pentad_llm_gateway.caching import Asking, Caching
 from pentad_llm_gateway.call_record import CallRecord
 from pentad_llm_gateway.completion import Answer, Completion, TokenCount
 from pentad_llm_gateway.errors import classified
@@ -22,12 +23,13 @@ from pentad_llm_gateway.fitting import fit
 from pentad_llm_gateway.generation import Generations
 from pentad_llm_gateway.ledger import Ledger
 from pentad_llm_gateway.limits.base import Limits, NoLimits
+from pentad_llm_gateway.limits.levels import LimitLevel
 from pentad_llm_gateway.metrics import OPEN_CALLS
 from pentad_llm_gateway.pace import Pace
 from pentad_llm_gateway.replies import Done, Failed, Frame, Reply
 from pentad_llm_gateway.retry import RetryPolicy, retrying
 from pentad_llm_gateway.settings import GatewaySettings
-from pentad_llm_gateway.store.base import CallStore, ModelUsage, UsageQuery
+from pentad_llm_gateway.store.base import ModelUsage, UsageQuery
 from pentad_llm_gateway.streaming import Begun, begin, frames
 from pentad_llm_gateway.target import Target
 
@@ -43,21 +45,24 @@ class Gateway:
         self,
         settings: GatewaySettings,
         generations: Generations,
-        store: CallStore,
+        ledger: Ledger,
         limits: Limits | None = None,
+        cache: Cache | None = None,
     ) -> None:
         self._generations = generations
-        self._store = store
-        self._ledger = Ledger(store)
+        self._ledger = ledger
+        self._limits = limits or NoLimits()
         self._retry = RetryPolicy(settings.llm_attempts, settings.llm_retry_seconds)
         self.breakers = Breakers(lambda: generations.current.catalog.breaker)
-        self._asker = Asker(self._retry, self.breakers, limits or NoLimits())
+        self._asker = Asker(self._retry, self.breakers, self._limits)
+        asking = Asking(self._invoke, self._stream, self._maybe_asked, self._meaning)
+        self._caching = Caching(asking, cache or NoCache(), lambda: generations.current.catalog.cache)
 
     async def invoke(self, caller: CallContext, completion: Completion, policy: CachePolicy = USUAL) -> Reply:
         """Asks a model and waits for the whole answer. Raises PentadErrors of the taxonomy."""
         with classified():
             check_extras(completion.extras)
-            return await self._invoke(caller, completion)
+            return await self._caching.invoke(caller, completion, policy)
 
     async def stream(
         self, caller: CallContext, completion: Completion, policy: CachePolicy = USUAL
@@ -69,7 +74,7 @@ class Gateway:
         """
         with classified():
             check_extras(completion.extras)
-            async with aclosing(self._stream(caller, completion)) as answer:
+            async with aclosing(self._caching.stream(caller, completion, policy)) as answer:
                 async for frame in answer:
                     yield frame
 
@@ -95,9 +100,12 @@ class Gateway:
                 aclosing(frames(begun, call)) as answer,
             ):
                 async for frame in answer:
-                    if isinstance(frame, Failed):
-                        self.breakers.failed(call.target, frame.error)
+                    if isinstance(frame, Done | Failed):
+                        break
                     yield frame
+                if isinstance(frame, Failed):
+                    self.breakers.failed(call.target, frame.error)
+        yield frame  # whoever is told of the end finds the call settled
 
     async def count_tokens(self, caller: CallContext, completion: Completion) -> tuple[TokenCount, Target]:
         """Tokens of the request's input, and the model that they were counted for."""
@@ -115,11 +123,16 @@ class Gateway:
 
     async def usage(self, tenant: str, query: UsageQuery) -> list[ModelUsage]:
         """What the tenant's calls cost, by model; those that ended here a moment ago included."""
-        await self._ledger.flush()
-        return await self._store.usage(tenant, query)
+        return await self._ledger.usage(tenant, query)
+
+    async def limits(self, tenant: str) -> list[LimitLevel]:
+        """What is used of the tenant's limits now."""
+        return await self._limits.levels(tenant)
 
     async def close(self) -> None:
         """Keeps what is not kept yet."""
+        await self._caching.close()
+        await self._limits.close()
         await self._ledger.close()
 
     @contextmanager
@@ -135,9 +148,24 @@ class Gateway:
                 yield call, candidates
 
     @contextmanager
+    def _maybe_asked(
+        self, caller: CallContext, completion: Completion, streamed: bool
+    ) -> Iterator[CallRecord]:
+        """Around a call that takes nothing unless a model is asked for it, which has a record of its own."""
+        with self._generations.held() as generation:
+            target = generation.router.candidates(completion.model).first
+            call = CallRecord(caller, target, completion, streamed, cached=True)
+            with self._recorded(call):
+                yield call
+
+    def _meaning(self, name: str) -> tuple[str, ...]:
+        return self._generations.current.router.stands_for(name)
+
+    @contextmanager
     def _recorded(self, call: CallRecord) -> Iterator[None]:
-        open_calls = OPEN_CALLS.labels(call.target.provider.name)
-        open_calls.inc()
+        open_calls = None if call.cached else OPEN_CALLS.labels(call.target.provider.name)
+        if open_calls is not None:
+            open_calls.inc()
         try:
             yield
         except PentadError as error:
@@ -151,9 +179,11 @@ class Gateway:
             raise
         finally:
             call.end()
-            open_calls.dec()
-            self._ledger.record(call)
-            _log(call)
+            if open_calls is not None:
+                open_calls.dec()
+            if not call.told_by_another:
+                self._ledger.record(call)
+                _log(call)
 
 
 def _log(call: CallRecord) -> None:
@@ -169,5 +199,6 @@ def _log(call: CallRecord) -> None:
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         attempts=call.attempts,
+        cached=call.cached,
         ms=round(call.latency * 1000),
     )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from datetime import datetime
 from itertools import islice
 
 from pentad_common.errors import PentadError
 from pentad_common.telemetry import get_logger
 from pentad_llm_gateway.call_record import CallRecord
+from pentad_llm_gateway.limits.claims import Subject
+from pentad_llm_gateway.limits.counters import Spent
 from pentad_llm_gateway.metrics import LOST_RECORDS, observe
-from pentad_llm_gateway.store.base import CallStore
+from pentad_llm_gateway.store.base import CallStore, ModelUsage, UsageQuery
 
 log = get_logger(__name__)
 
@@ -56,6 +59,17 @@ class Ledger:
         except TimeoutError:
             return False
         return True
+
+    async def usage(self, tenant: str, query: UsageQuery) -> list[ModelUsage]:
+        """What the tenant's calls cost, by model; those that ended a moment ago included."""
+        await self.flush()
+        return await self._store.usage(tenant, query)
+
+    async def spent(self, tenant: str, subject: Subject, since: datetime) -> Spent:
+        """What the subject's calls took that began at `since` or later; those that ended a moment ago
+        included."""
+        await self.flush()
+        return await self._store.spent(tenant, subject, since)
 
     async def close(self, seconds: float = 5.0) -> None:
         """Writes what there is left, for as long as `seconds`."""

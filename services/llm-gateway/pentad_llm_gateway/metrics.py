@@ -51,13 +51,20 @@ CATALOG_RELOADS = Counter("pentad_llm_catalog_reloads", "Changes of the catalog 
 CATALOG_REFUSED = Gauge(
     "pentad_llm_catalog_refused", "1 while the catalog's file is wrong and the one before it is in force."
 )
+CACHE = Counter(
+    "pentad_llm_cache",
+    "Calls that the cache is on for: answered from it (hit), by a call under way (shared), or asked (miss).",
+    ["result"],
+)
 LOST_RECORDS = Counter(
     "pentad_llm_lost_records", "Records of calls that were given up while the database was away."
 )
 
 
 def observe(call: CallRecord) -> None:
-    """Counts a call that has ended."""
+    """Counts a call that has ended; one that the cache answered asked no model."""
+    if call.cached:
+        return
     provider, model = call.target.provider.name, call.target.label
     DURATION.labels(provider, model, "" if call.status == "OK" else call.status).observe(call.latency)
     first = call.time_to_first_token

@@ -84,6 +84,10 @@ class Router:
 
         return Candidates(first, chain)
 
+    def stands_for(self, requested: str) -> tuple[str, ...]:
+        """What a name means now: its deployments, as `provider/model`. Raises as `candidates`."""
+        return tuple(target.name for target, _ in self.find(self._meant(requested)))
+
     def find(self, name: str) -> list[tuple[Target, float]]:
         """The targets of a name with their weights, set up or not. Raises NotFound MODEL_NOT_FOUND."""
         if alias := self._catalog.aliases.get(name):

@@ -65,4 +65,7 @@ class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
     async def GetUsage(self, request: pb.GetUsageRequest, context: Any) -> pb.GetUsageResponse:
         """See llm.proto."""
         query = conversion.read_usage_query(request)
-        return conversion.usage_response(await self._gateway.usage(current_call().tenant_id, query))
+        tenant = current_call().tenant_id
+        return conversion.usage_response(
+            await self._gateway.usage(tenant, query), await self._gateway.limits(tenant)
+        )

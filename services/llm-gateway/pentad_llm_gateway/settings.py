@@ -8,6 +8,7 @@ can set them: no request may name an address or a key.
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
@@ -50,6 +51,13 @@ class GatewaySettings(ServiceSettings):
     llm_catalog: str = ""
     """Path of a YAML file of models, prices, aliases and fallbacks, read again when it changes. Providers it
     says nothing of are as in the file that comes with the gateway."""
+
+    llm_backend: Literal["memory", "redis"] = "memory"
+    """Where limits are counted and answers are cached: in this process, or in Redis, shared by several."""
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    """Redis 7 or later, or Valkey; a cluster is recognised. Only for backend redis."""
+    llm_lease_seconds: float = Field(default=30.0, ge=1)
+    """Backend redis: what a gateway has reserved of limits is given back when it was silent for so long."""
 
     llm_connect_seconds: float = Field(default=10.0, gt=0)
     llm_first_token_seconds: float = Field(default=180.0, gt=0)

@@ -72,13 +72,14 @@ def _outcome(run: StoredRun, step: str) -> task_pb2.StepOutput:
 
 
 def _budget(run: StoredRun) -> str:
-    """What is left of the run's limits, as `pentad-budget` has it."""
+    """What is left of the run's limits, and what there was (`max_…`), as `pentad-budget` has it."""
     limits, usage = run.header.limits, run.state.usage
     left = []
-    if limits.max_tokens:
-        left.append(f"tokens={max(0, limits.max_tokens - usage.input_tokens - usage.output_tokens)}")
-    if limits.max_cost.micros:
-        left.append(f"cost_micros={max(0, limits.max_cost.micros - usage.cost.micros)}")
+    if most := limits.max_tokens:
+        used = usage.input_tokens + usage.output_tokens
+        left.append(f"tokens={max(0, most - used)},max_tokens={most}")
+    if most := limits.max_cost.micros:
+        left.append(f"cost_micros={max(0, most - usage.cost.micros)},max_cost_micros={most}")
     return ",".join(left)
 
 

@@ -27,8 +27,10 @@ from pentad_llm_gateway.completion import (
 from pentad_llm_gateway.errors import UpstreamError, classify
 from pentad_llm_gateway.gateway import Gateway
 from pentad_llm_gateway.generation import Generations
+from pentad_llm_gateway.ledger import Ledger
 from pentad_llm_gateway.providers.base import Provider
 from pentad_llm_gateway.replies import Failed
+from pentad_llm_gateway.reserve import most
 from pentad_llm_gateway.settings import GatewaySettings
 from pentad_llm_gateway.target import Target
 
@@ -51,7 +53,8 @@ class Held:
     """A reservation: what was reserved, what was settled, and whether it is left."""
 
     name: str
-    reserved: tuple[int, int]
+    completion: Completion
+    reserved: tuple[int, int | None]
     settled: tuple[int, int] | None = None
     left: bool = False
 
@@ -68,13 +71,13 @@ class Recorder:
     refuse: str = ""
 
     @asynccontextmanager
-    async def reserved(
-        self, caller: CallContext, target: Target, tokens: int, micros: int
+    async def fitted(
+        self, caller: CallContext, target: Target, completion: Completion
     ) -> AsyncIterator[Held]:
         """See Limits."""
         if target.name == self.refuse:
             raise ResourceExhausted("BUDGET_EXCEEDED", "no more", retry_after=60)
-        held = Held(target.name, (tokens, micros))
+        held = Held(target.name, completion, most(target, completion))
         self.held.append(held)
         try:
             yield held
@@ -131,7 +134,7 @@ def house(no_provider_keys: None) -> House:
     settings = GatewaySettings(database_url="sqlite:///x", llm_attempts=1, llm_default_model="pair")
     generations = Generations(settings, parse_catalog(CATALOG, "f"))
     limits = Recorder()
-    gateway = Gateway(settings, generations, NoStore(), limits)
+    gateway = Gateway(settings, generations, Ledger(NoStore()), limits)
     providers = {name: generations.current.factory.get(name) for name in "ab"}
     return House(gateway, limits, providers)
 
@@ -142,7 +145,7 @@ async def test_the_most_is_reserved_and_what_was_used_settled(house: House) -> N
     await house.gateway.invoke(CALLER, HI)
     (held,) = house.limits.held
     tokens, micros = held.reserved
-    assert 100 < tokens < 110 and micros == (tokens - 100) * 1 + 100 * 2
+    assert 105 <= tokens < 300 and micros == (tokens - 100) * 1 + 100 * 2
     assert (held.settled, held.left) == ((10, 7 * 1 + 3 * 2), True)
 
 

@@ -30,8 +30,8 @@ class LlmGatewayServiceStub:
 
     Errors of all calls: RESOURCE_EXHAUSTED RATE_LIMITED or BUDGET_EXCEEDED; INVALID_ARGUMENT CONTEXT_WINDOW_EXCEEDED or
     INVALID_REQUEST; FAILED_PRECONDITION CONTENT_FILTERED or PROVIDER_AUTHENTICATION; PERMISSION_DENIED PROVIDER_PERMISSION;
-    NOT_FOUND MODEL_NOT_FOUND; DEADLINE_EXCEEDED PROVIDER_TIMEOUT; UNAVAILABLE PROVIDER_UNAVAILABLE; CANCELLED CANCELLED;
-    INTERNAL PROVIDER_ERROR. The metadata has `class` (rate_limited, context_window_exceeded, content_filtered, authentication,
+    NOT_FOUND MODEL_NOT_FOUND; DEADLINE_EXCEEDED PROVIDER_TIMEOUT; UNAVAILABLE PROVIDER_UNAVAILABLE or LIMITS_UNAVAILABLE;
+    CANCELLED CANCELLED; INTERNAL PROVIDER_ERROR. The metadata has `class` (rate_limited, context_window_exceeded, content_filtered, authentication,
     permission, not_found, invalid_request, timeout, unavailable, budget_exceeded, cancelled or internal) and `provider`, and
     `provider_code` and `provider_request_id` where there are any. What may be tried again has a retry delay; nothing else has.
     """
@@ -104,8 +104,8 @@ class LlmGatewayServiceServicer:
 
     Errors of all calls: RESOURCE_EXHAUSTED RATE_LIMITED or BUDGET_EXCEEDED; INVALID_ARGUMENT CONTEXT_WINDOW_EXCEEDED or
     INVALID_REQUEST; FAILED_PRECONDITION CONTENT_FILTERED or PROVIDER_AUTHENTICATION; PERMISSION_DENIED PROVIDER_PERMISSION;
-    NOT_FOUND MODEL_NOT_FOUND; DEADLINE_EXCEEDED PROVIDER_TIMEOUT; UNAVAILABLE PROVIDER_UNAVAILABLE; CANCELLED CANCELLED;
-    INTERNAL PROVIDER_ERROR. The metadata has `class` (rate_limited, context_window_exceeded, content_filtered, authentication,
+    NOT_FOUND MODEL_NOT_FOUND; DEADLINE_EXCEEDED PROVIDER_TIMEOUT; UNAVAILABLE PROVIDER_UNAVAILABLE or LIMITS_UNAVAILABLE;
+    CANCELLED CANCELLED; INTERNAL PROVIDER_ERROR. The metadata has `class` (rate_limited, context_window_exceeded, content_filtered, authentication,
     permission, not_found, invalid_request, timeout, unavailable, budget_exceeded, cancelled or internal) and `provider`, and
     `provider_code` and `provider_request_id` where there are any. What may be tried again has a retry delay; nothing else has.
     """
@@ -265,8 +265,8 @@ class LlmGatewayService:
 
     Errors of all calls: RESOURCE_EXHAUSTED RATE_LIMITED or BUDGET_EXCEEDED; INVALID_ARGUMENT CONTEXT_WINDOW_EXCEEDED or
     INVALID_REQUEST; FAILED_PRECONDITION CONTENT_FILTERED or PROVIDER_AUTHENTICATION; PERMISSION_DENIED PROVIDER_PERMISSION;
-    NOT_FOUND MODEL_NOT_FOUND; DEADLINE_EXCEEDED PROVIDER_TIMEOUT; UNAVAILABLE PROVIDER_UNAVAILABLE; CANCELLED CANCELLED;
-    INTERNAL PROVIDER_ERROR. The metadata has `class` (rate_limited, context_window_exceeded, content_filtered, authentication,
+    NOT_FOUND MODEL_NOT_FOUND; DEADLINE_EXCEEDED PROVIDER_TIMEOUT; UNAVAILABLE PROVIDER_UNAVAILABLE or LIMITS_UNAVAILABLE;
+    CANCELLED CANCELLED; INTERNAL PROVIDER_ERROR. The metadata has `class` (rate_limited, context_window_exceeded, content_filtered, authentication,
     permission, not_found, invalid_request, timeout, unavailable, budget_exceeded, cancelled or internal) and `provider`, and
     `provider_code` and `provider_request_id` where there are any. What may be tried again has a retry delay; nothing else has.
     """

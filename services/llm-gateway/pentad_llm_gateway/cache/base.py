@@ -28,3 +28,14 @@ class Cache(Protocol):
 
     async def put(self, key: bytes, value: bytes, ttl: float) -> None:
         """Keeps `value` for `ttl` seconds."""
+
+
+class NoCache:
+    """Keeps nothing."""
+
+    async def get(self, key: bytes) -> bytes | None:
+        """See Cache."""
+        return None
+
+    async def put(self, key: bytes, value: bytes, ttl: float) -> None:
+        """See Cache."""

@@ -9,6 +9,8 @@ from typing import Protocol
 
 from pentad_llm_gateway.call_record import CallRecord
 from pentad_llm_gateway.completion import Usage
+from pentad_llm_gateway.limits.claims import Subject
+from pentad_llm_gateway.limits.counters import Spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +44,7 @@ class CallStore(Protocol):
 
     async def usage(self, tenant: str, query: UsageQuery) -> list[ModelUsage]:
         """The tenant's calls by provider and model, in that order."""
+
+    async def spent(self, tenant: str, subject: Subject, since: datetime) -> Spent:
+        """What the calls of a tenant, or of one of its keys, models or runs, took that began at `since` or
+        later."""

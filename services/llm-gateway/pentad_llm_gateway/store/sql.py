@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, case, func, insert, select
+from sqlalchemy import Select, case, func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from pentad_common.db import ALL_TENANTS, Database
@@ -14,6 +14,8 @@ from pentad_common.models import LlmCall
 from pentad_llm_gateway.call_record import CallRecord
 from pentad_llm_gateway.catalog import CURRENCY
 from pentad_llm_gateway.completion import Usage
+from pentad_llm_gateway.limits.claims import Subject
+from pentad_llm_gateway.limits.counters import Spent
 from pentad_llm_gateway.store.base import ModelUsage, UsageQuery
 
 
@@ -33,6 +35,14 @@ class SqlCallStore:
         statement = _sums(tenant, query)
         found = await self._database.read(lambda session: session.execute(statement).all(), tenant=tenant)
         return [_model_usage(item) for item in found]
+
+    async def spent(self, tenant: str, subject: Subject, since: datetime) -> Spent:
+        """See CallStore."""
+        statement = _spent(tenant, subject, since)
+        requests, tokens, micros = await self._database.read(
+            lambda session: session.execute(statement).one(), tenant=tenant
+        )
+        return Spent(int(requests), int(tokens or 0), int(micros or 0))
 
 
 def _insert(session: Session, rows: list[dict[str, Any]]) -> None:
@@ -110,6 +120,27 @@ def _sums(tenant: str, query: UsageQuery) -> Select[*tuple[Any, ...]]:
     if query.agent:
         statement = statement.where(LlmCall.agent == query.agent)
     return statement
+
+
+def _spent(tenant: str, subject: Subject, since: datetime) -> Select[*tuple[Any, ...]]:
+    statement = select(
+        func.count(),
+        func.sum(LlmCall.input_tokens + LlmCall.output_tokens),
+        func.sum(LlmCall.cost_micros),
+    ).where(LlmCall.tenant_id == tenant, LlmCall.create_time >= since)
+    match subject.scope:
+        case "key":
+            return statement.where(LlmCall.key_id == subject.id[:12])
+        case "run":
+            return statement.where(LlmCall.run_id == subject.id[:64])
+        case "model":
+            provider, _, model = subject.id.partition("/")
+            # Providers may tell of a model by the name of the version that served: gpt-6-luna-2026-10-01.
+            names = (LlmCall.served_model == model[:255], LlmCall.requested_model.in_([model, subject.id]))
+            dated = LlmCall.served_model.startswith(f"{model}-2", autoescape=True)
+            return statement.where(LlmCall.provider == provider[:64], or_(*names, dated))
+        case _:
+            return statement
 
 
 def _model_usage(found: Any) -> ModelUsage:
