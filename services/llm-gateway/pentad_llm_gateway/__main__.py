@@ -9,6 +9,7 @@ from pentad.llm.v1 import llm_pb2_grpc
 from pentad_common.db import Database
 from pentad_common.server import Server, run_service
 from pentad_common.settings import load_settings
+from pentad_llm_gateway.batches.assembly import with_batches
 from pentad_llm_gateway.catalog_watch import CatalogWatch
 from pentad_llm_gateway.gateway import Gateway
 from pentad_llm_gateway.generation import first_generation
@@ -23,9 +24,16 @@ async def built(settings: GatewaySettings, database: Database) -> AsyncIterator[
     """The server with its servicer. After the block, what the calls cost is kept and the providers are
     closed."""
     generations = first_generation(settings)
-    gateway = Gateway(settings, generations, SqlCallStore(database), NoLimits())
+    limits = NoLimits()
+    gateway = Gateway(settings, generations, SqlCallStore(database), limits)
     server = Server(settings, "llm", database)
-    server.add(llm_pb2_grpc.add_LlmGatewayServiceServicer_to_server, LlmGatewayServicer(gateway, generations))
+    batches = with_batches(settings, database, server, gateway, generations, limits)
+    servicer = LlmGatewayServicer(gateway, generations, batches)
+    server.add(llm_pb2_grpc.add_LlmGatewayServiceServicer_to_server, servicer)
+    if settings.llm_http_port is not None:
+        from pentad_llm_gateway.http.door import HttpDoor
+
+        server.accompany(HttpDoor(settings, server, gateway, generations))
     try:
         async with CatalogWatch(settings.llm_catalog, generations).running():
             yield server

@@ -13,6 +13,7 @@ def most(target: Target, completion: Completion) -> tuple[int, int]:
     or the provider.
     """
     given = estimate_input(completion)
-    output = target.provider.most_output_tokens(target.model, completion)
+    answers = completion.purpose == "answer"
+    output = target.provider.most_output_tokens(target.model, completion) if answers else 0
     cost = target.entry.cost_micros(Usage(input_tokens=given, output_tokens=output))
     return given + output, cost or 0
