@@ -371,7 +371,7 @@ async def test_budget_of_a_providers_batch(house: House, upstream: Upstream) -> 
     more than there is is not handed on."""
     purse = Purse(1_000_000)
     worker = next(item for item in house.companions if isinstance(item, BatchWorker))
-    worker._native._budget._limits = purse  # type: ignore[assignment]
+    worker._native._budget._limits = purse
     pentad = await house.client()
     upstream.batches.looks = 3
     small = {"prompt": "x", "max_output_tokens": 1000}

@@ -21,6 +21,7 @@ import yaml
 
 from pentad_client.config import ClientConfig
 from pentad_common.settings import PREFIX, ServiceSettings
+from pentad_llm_gateway.settings import GatewaySettings
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "deploy/k8s"
@@ -109,7 +110,12 @@ def setting(overlay: str, name: str) -> str:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_variable_is_a_setting(overlay: str) -> None:
     """What the manifests set, services or clients read: no variable is misspelt or out of date."""
-    known = {*ServiceSettings.model_fields, *ClientConfig.__dataclass_fields__, "agents_dir"}
+    known = {
+        *ServiceSettings.model_fields,
+        *GatewaySettings.model_fields,
+        *ClientConfig.__dataclass_fields__,
+        "agents_dir",
+    }
     [settings] = [r for r in resources(overlay) if r["metadata"]["name"] == "pentad-settings"]
     named = set(settings["data"])
     for _, pod in pods(overlay):
@@ -187,3 +193,23 @@ def test_dockerfile_runs_as_the_user_of_the_manifests() -> None:
     users = {pod["securityContext"]["runAsUser"] for name, pod in pods("prod")}
     assert users == {10001}
     assert "ARG UID=10001" in text and "USER ${UID}:${UID}" in text
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_http_door_is_reached(overlay: str) -> None:
+    """The gateway listens on the port that its Service and the network policy name."""
+    if shutil.which("kubectl") is None:
+        return  # what patches make of it can only be seen when they are applied
+    by_kind = {(r["kind"], r["metadata"]["name"]): r for r in resources(overlay)}
+    [container] = by_kind["Deployment", "pentad-llm-gateway"]["spec"]["template"]["spec"]["containers"]
+    [port] = [v["value"] for v in container["env"] if v["name"] == "PENTAD_LLM_HTTP_PORT"]
+    [target] = [
+        p["targetPort"]
+        for p in by_kind["Service", "pentad-llm-gateway"]["spec"]["ports"]
+        if p["name"] == "http"
+    ]
+    [listening] = [p["containerPort"] for p in container["ports"] if p["name"] == target]
+    policy = by_kind["NetworkPolicy", "pentad-http"]["spec"]
+    labels = by_kind["Deployment", "pentad-llm-gateway"]["spec"]["template"]["metadata"]["labels"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    assert {int(port), policy["ingress"][0]["ports"][0]["port"]} == {listening}

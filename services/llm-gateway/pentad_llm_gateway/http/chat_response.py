@@ -46,6 +46,10 @@ def served_document(
         "cached": served.cached,
         "provider_request_id": served.provider_request_id,
         "ignored_fields": [*served.ignored_fields, *ignored],
+        "failed_models": [
+            {"model": item.model, "provider": item.provider, "reason": item.reason}
+            for item in served.failed_models
+        ],
         "estimated": usage.estimated,
         "cost_micros": cost_micros,
     }
