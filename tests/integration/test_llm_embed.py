@@ -77,3 +77,13 @@ async def test_caller_leaves(house: House, upstream: Upstream) -> None:
     call.cancel()
     async with asyncio.timeout(1):
         await request.closed.wait()
+
+
+async def test_more_than_one_message(start_gateway: StartGateway, upstream: Upstream) -> None:
+    """Vectors that do not fit into one message are refused, saying so; the client asks for few at once."""
+    async with start_gateway(max_message_bytes=66_000) as house:
+        pentad = await house.client()
+        with pytest.raises(PentadError, match="ask for fewer") as caught:
+            await pentad.llm.embed(["x"] * 256)
+        assert caught.value.violations[0][0] == "inputs"
+        assert len((await pentad.llm.embed(["x"] * 10)).vectors) == 10

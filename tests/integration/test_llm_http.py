@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -14,11 +16,15 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
+from pentad_common.errors import StartupError
 from pentad_common.keys import KeyStore
 from tests.fixtures.llm_gateway import House, StartGateway
 from tests.fixtures.upstream import Answer, Cut, Hang, Status, Upstream
 
 MODELS = ("openai", "anthropic", "openai-compatible")
+# Self-signed, for localhost, of no use but here.
+FILES = Path(__file__).parents[1] / "unit" / "common" / "tls"
+CERT, KEY = str(FILES / "cert.pem"), str(FILES / "key.pem")
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
 
 
@@ -539,3 +545,62 @@ async def test_drain(start_gateway: StartGateway, upstream: Upstream) -> None:
             await cut
         with pytest.raises(openai.APIConnectionError):
             await _text(client)
+
+
+@pytest.mark.parametrize("mutual", [False, True])
+async def test_tls(start_gateway: StartGateway, mutual: bool) -> None:
+    """With gRPC's certificate it speaks TLS alone; with clients' authority, to those alone who show one."""
+    authority = {"tls_client_ca": CERT} if mutual else {}
+    async with start_gateway(tls_cert=CERT, tls_key=KEY, **authority) as house:
+        _, key = await KeyStore(house.database).create(house.tenant, name="test", role="client")
+        headers = {"authorization": f"Bearer {key}"}
+        port = house.http.removesuffix("/v1").rpartition(":")[2]
+        shown = ssl.create_default_context(cafile=CERT)
+        if mutual:
+            shown.load_cert_chain(CERT, KEY)
+        async with httpx2.AsyncClient(verify=shown, headers=headers) as http:
+            assert (await http.get(f"https://localhost:{port}/v1/models")).status_code == 200
+        bare = ssl.create_default_context(cafile=CERT)
+        async with httpx2.AsyncClient(verify=bare, headers=headers) as http:
+            with pytest.raises(httpx2.HTTPError):
+                await http.get(f"http://localhost:{port}/v1/models")
+            if mutual:
+                with pytest.raises(httpx2.HTTPError):
+                    await http.get(f"https://localhost:{port}/v1/models")
+
+
+async def test_says_nothing_of_what_is_said(
+    client: AsyncOpenAI, upstream: Upstream, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither prompts nor answers nor keys get into the log, whatever goes wrong."""
+    secret = "canary-5d1f"
+    turns: Any = [{"role": "user", "content": secret}]
+    upstream.will(Answer(secret), Answer(secret), Status(400, {"error": {"message": "no"}}), Cut(after=1))
+    await client.chat.completions.create(model="openai", messages=turns)
+    await client.embeddings.create(model="openai/text-embedding-3-small", input=secret)
+    bad: list[Any] = [
+        {"messages": turns},
+        {"messages": turns, "stream": True},
+        {"messages": turns, "temperature": secret},
+        {"messages": [{"role": "user", "content": [{"type": secret, "text": secret}]}]},
+        {"messages": [{"role": secret, "content": secret}]},
+        {"messages": turns, "tool_choice": secret},
+    ]
+    for body in bad:
+        with pytest.raises(openai.APIError):
+            answer: Any = await client.chat.completions.create(**{"model": "openai", **body})
+            async for _ in answer:
+                pass
+    logged = capfd.readouterr().err
+    assert logged.count("llm call") == 4
+    assert secret not in logged
+    assert client.api_key not in logged and "sk-canary" not in logged
+
+
+async def test_ports_in_use(start_gateway: StartGateway) -> None:
+    """A port that is taken is said in one line, and nothing is left running."""
+    async with start_gateway() as house:
+        port = int(house.http.removesuffix("/v1").rpartition(":")[2])
+        with pytest.raises(StartupError, match="PENTAD_LLM_HTTP_PORT"):
+            async with start_gateway(llm_http_port=port):
+                pass

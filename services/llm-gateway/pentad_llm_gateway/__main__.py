@@ -28,7 +28,7 @@ async def built(settings: GatewaySettings, database: Database) -> AsyncIterator[
     gateway = Gateway(settings, generations, SqlCallStore(database), limits)
     server = Server(settings, "llm", database)
     batches = with_batches(settings, database, server, gateway, generations, limits)
-    servicer = LlmGatewayServicer(gateway, generations, batches)
+    servicer = LlmGatewayServicer(gateway, generations, batches, settings.max_message_bytes)
     server.add(llm_pb2_grpc.add_LlmGatewayServiceServicer_to_server, servicer)
     if settings.llm_http_port is not None:
         from pentad_llm_gateway.http.door import HttpDoor

@@ -22,6 +22,10 @@ from pentad_llm_gateway.listing import ListedDeployment, ListedModel
 from pentad_llm_gateway.replies import Done, Embedded, Failed, Frame, Reply
 from pentad_llm_gateway.store.base import ModelUsage, UsageQuery
 
+_FLOAT_BYTES = 4
+_BESIDE_BYTES = 64 * 1024
+"""Room for all that is in an answer beside its vectors."""
+
 _ROLES: dict[int, c.Role] = {
     pb.MESSAGE_ROLE_SYSTEM: "system",
     pb.MESSAGE_ROLE_USER: "user",
@@ -147,8 +151,11 @@ def read_texts(request: pb.EmbedRequest) -> Texts:
     return Texts(request.model, tuple(request.inputs), dimensions, MessageToDict(request.extras))
 
 
-def embedded_proto(embedded: Embedded) -> pb.EmbedResponse:
-    """Vectors."""
+def embedded_proto(embedded: Embedded, most_bytes: int) -> pb.EmbedResponse:
+    """Vectors. Raises InvalidArgument INVALID_REQUEST if they do not fit into one message."""
+    size = sum(len(vector) for vector in embedded.values) * _FLOAT_BYTES
+    if size + _BESIDE_BYTES > most_bytes:
+        raise _invalid("inputs", f"their vectors take {size} bytes, more than one message has; ask for fewer")
     return pb.EmbedResponse(
         embeddings=[pb.Embedding(values=vector) for vector in embedded.values],
         usage=usage_proto(embedded.usage, embedded.cost_micros),

@@ -22,10 +22,12 @@ _PAGE = 50
 class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
     """See llm.proto."""
 
-    def __init__(self, gateway: Gateway, generations: Generations, batches: Batches) -> None:
+    def __init__(self, gateway: Gateway, generations: Generations, batches: Batches, most_bytes: int) -> None:
+        """`most_bytes`: of one message."""
         self._gateway = gateway
         self._generations = generations
         self._batches = batches
+        self._most_bytes = most_bytes
 
     async def Invoke(self, request: pb.InvokeRequest, context: Any) -> pb.InvokeResponse:
         """See llm.proto."""
@@ -75,7 +77,7 @@ class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
     async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedResponse:
         """See llm.proto."""
         embedded = await self._gateway.embed(current_call(), conversion.read_texts(request))
-        return conversion.embedded_proto(embedded)
+        return conversion.embedded_proto(embedded, self._most_bytes)
 
     async def BatchInvoke(self, request: pb.BatchInvokeRequest, context: Any) -> pb.BatchInvokeResponse:
         """See llm.proto."""
