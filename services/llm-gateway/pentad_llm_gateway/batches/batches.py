@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from pentad_common.call import CallContext
 from pentad_common.errors import InvalidArgument, PentadError
+from pentad_llm_gateway.batches.courtesy import in_turns
 from pentad_llm_gateway.batches.model import Batch, NewBatch, Result
 from pentad_llm_gateway.batches.outcome import cancelled, read_request, serialised
 from pentad_llm_gateway.batches.store import BatchStore
@@ -52,7 +53,7 @@ class Batches:
         with self._generations.held() as generation:
             target = generation.router.resolve(model)
             others = False
-            for number, item in enumerate(items):
+            async for number, item in in_turns(enumerate(items)):
                 others = _check(generation.router, number, item, model) or others
             native = not fan_out and not others and target.provider.batches() is not None
         new = NewBatch(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pentad_common.errors import PentadError
 from pentad_common.telemetry import get_logger
+from pentad_llm_gateway.batches.courtesy import in_turns
 from pentad_llm_gateway.batches.model import Batch, Outcome
 from pentad_llm_gateway.batches.outcome import read_request
 from pentad_llm_gateway.batches.queue import BatchQueue
@@ -72,7 +73,7 @@ class BatchBudget:
     async def _most(self, batch: Batch, target: Target) -> int:
         """Millionths of a dollar; 0 where no price is known."""
         total = 0
-        for _, data in await self._queue.native_requests(batch.id):
+        async for _, data in in_turns(await self._queue.native_requests(batch.id)):
             completion, _ = fit(target, read_request(data))
             output = target.provider.most_output_tokens(target.model, completion)
             usage = Usage(input_tokens=estimate_input(completion), output_tokens=output)

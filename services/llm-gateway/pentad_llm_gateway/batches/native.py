@@ -11,6 +11,7 @@ from pentad_common.clock import utcnow
 from pentad_common.errors import Code, PentadError, Unavailable, from_proto
 from pentad_common.telemetry import get_logger
 from pentad_llm_gateway.batches.budget import BatchBudget
+from pentad_llm_gateway.batches.courtesy import in_turns
 from pentad_llm_gateway.batches.model import Batch, Outcome
 from pentad_llm_gateway.batches.outcome import cancelled, ended, from_provider, read_request, serialised
 from pentad_llm_gateway.batches.queue import BatchQueue
@@ -107,7 +108,7 @@ class NativeBatches:
             return self._most_poll
         if not found:
             requests = await self._queue.native_requests(batch.id)
-            asked = [(f"{_NAME}{number}", _fitted(target, data)) for number, data in requests]
+            asked = [(f"{_NAME}{number}", _fitted(target, data)) async for number, data in in_turns(requests)]
             found = await api.submit(batch.id, target.model, asked)
         await self._queue.handed_on(batch.id, found)
         log.info("batch handed on", batch=batch.id, provider=target.provider.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -41,7 +42,7 @@ class OpenAIBatches(BatchApi):
             {"custom_id": name, "method": "POST", "url": _ENDPOINT, "body": self._body(model, completion)}
             for name, completion in requests
         )
-        data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        data = await asyncio.to_thread(lambda: b"".join(json.dumps(line).encode() + b"\n" for line in lines))
         with translated(self._provider):
             client = await self._client()
             file = await client.files.create(file=(f"{batch_id}.jsonl", data), purpose="batch")
