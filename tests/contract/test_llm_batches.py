@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -11,7 +12,7 @@ from pentad_common.db import Database
 from pentad_common.errors import NotFound
 from pentad_common.ids import new_id
 from pentad_common.models import Tenant
-from pentad_llm_gateway.batches.model import Batch, NewBatch, Outcome
+from pentad_llm_gateway.batches.model import Batch, Item, NewBatch, Outcome
 from pentad_llm_gateway.batches.queue import BatchQueue
 from pentad_llm_gateway.batches.store import BatchStore
 from pentad_llm_gateway.completion import Usage
@@ -88,26 +89,43 @@ async def test_many_claim_at_once(store: BatchStore, database: Database, tenant:
     assert (await store.get(tenant, batch.id)).state == "COMPLETED"
 
 
+async def claimed(queue: BatchQueue) -> Item:
+    """The next item, as soon as there is one."""
+    async with asyncio.timeout(20):
+        while not (items := await queue.claim_items(1)):
+            await asyncio.sleep(0.02)
+        return items[0]
+
+
 async def test_leases(store: BatchStore, database: Database, tenant: str) -> None:
-    """What is held is renewed; what a dead holder held is claimed again, and its late answer is nothing."""
-    batch = await add(store, tenant, items=1)
-    dead, queue = BatchQueue(database, new_id(), 0.5), BatchQueue(database, new_id(), LONG)
+    """What is held is nobody else's; what a dead holder held is claimed again, and its answer comes too late."""
+    batch = await add(store, tenant, items=2)
+    alive, queue = BatchQueue(database, new_id(), LONG), BatchQueue(database, new_id(), LONG)
+    dead = BatchQueue(database, new_id(), 0.2)
+    await alive.claim_items(1)
     await dead.claim_items(1)
-    await asyncio.sleep(0.3)
-    await dead.renew()
-    await asyncio.sleep(0.3)
-    assert not await queue.claim_items(1)
-    await asyncio.sleep(0.3)
-    [item] = await queue.claim_items(1)
-    assert item.attempts == 2
-    await dead.settle(batch.id, [done(0)])
+    item = await claimed(queue)
+    assert (item.number, item.attempts) == (1, 2)
+    await dead.settle(batch.id, [done(1)])
     assert (await store.get(tenant, batch.id)).progress.succeeded == 0
-    await queue.put_back(item, 0.2)
+    await queue.put_back(item, 3600)
     assert not await queue.claim_items(1)
-    await asyncio.sleep(0.25)
-    assert len(await queue.claim_items(1)) == 1
-    await queue.release()
-    assert len(await dead.claim_items(1)) == 1
+    await alive.release()
+    item = await claimed(queue)
+    assert (item.number, item.attempts) == (0, 1), "what was let go does not count as asked"
+    await queue.put_back(item, 0)
+    assert (await claimed(alive)).number == 0
+
+
+async def test_renewal(store: BatchStore, database: Database, tenant: str) -> None:
+    """What is renewed stays with its holder beyond the first lease."""
+    await add(store, tenant, items=1)
+    holder = BatchQueue(database, new_id(), 0.01)
+    await holder.claim_items(1)
+    holder._lease = timedelta(seconds=LONG)
+    await holder.renew()
+    await asyncio.sleep(0.02)
+    assert not await BatchQueue(database, new_id(), LONG).claim_items(1)
 
 
 async def test_cancel(store: BatchStore, database: Database, tenant: str) -> None:
@@ -138,9 +156,9 @@ async def test_native(store: BatchStore, database: Database, tenant: str) -> Non
     assert await other.claim_native() is None
     await queue.handed_on(batch.id, "theirs")
     assert await queue.renew() == (set(), {batch.id})
-    await queue.wait(held, 0.2)
+    await queue.wait(held, 3600)
     assert await queue.claim_native() is None
-    await asyncio.sleep(0.25)
+    await queue.wait(held, 0)
     assert await other.claim_native() is None, "it is held until it ends, or its holder does"
     assert await queue.claim_native() is not None
     await queue.release()

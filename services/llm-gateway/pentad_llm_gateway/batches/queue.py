@@ -77,8 +77,7 @@ class BatchQueue:
                 return
             if row.native and row.lease_owner != self._owner:
                 return
-            for outcome in outcomes:
-                self._keep(session, row, outcome)
+            self._keep(session, row, outcomes)
             finish_if_done(session, row)
 
         await self._database.run(keep, tenant=ALL_TENANTS)
@@ -235,24 +234,24 @@ class BatchQueue:
             for row in rows
         ]
 
-    def _keep(self, session: Session, batch: LlmBatch, outcome: Outcome) -> None:
-        row = session.get(LlmBatchItem, (batch.id, outcome.number))
-        if row is None or row.state not in _OPEN:
-            return
-        if not batch.native and row.lease_owner != self._owner:
-            return
-        row.state, row.response, row.error, row.request = (
-            outcome.state,
-            outcome.response,
-            outcome.error,
-            None,
+    def _keep(self, session: Session, batch: LlmBatch, outcomes: Sequence[Outcome]) -> None:
+        numbers = [outcome.number for outcome in outcomes]
+        query = select(LlmBatchItem).where(
+            LlmBatchItem.batch_id == batch.id,
+            LlmBatchItem.number.in_(numbers),
+            LlmBatchItem.state.in_(_OPEN),
         )
-        row.lease_owner, usage = "", outcome.usage
-        row.input_tokens, row.output_tokens = usage.input_tokens, usage.output_tokens
-        row.cached_input_tokens, row.reasoning_tokens = usage.cached_input_tokens, usage.reasoning_tokens
-        row.estimated, row.cost_micros = usage.estimated, outcome.cost_micros
-        if outcome.call is not None:
-            session.execute(insert(LlmCall), [dict(outcome.call)])
+        rows = {row.number: row for row in session.scalars(query)}
+        calls = []
+        for outcome in outcomes:
+            row = rows.get(outcome.number)
+            if row is None or not (batch.native or row.lease_owner == self._owner):
+                continue
+            _write(row, outcome)
+            if outcome.call is not None:
+                calls.append(dict(outcome.call))
+        if calls:
+            session.execute(insert(LlmCall), calls)
 
     async def _update_item(self, item: Item, **values: Any) -> None:
         held = and_(
@@ -272,6 +271,15 @@ class BatchQueue:
             lambda session: session.execute(update(LlmBatch).where(held).values(**values)),
             tenant=ALL_TENANTS,
         )
+
+
+def _write(row: LlmBatchItem, outcome: Outcome) -> None:
+    usage = outcome.usage
+    row.state, row.response, row.error = outcome.state, outcome.response, outcome.error
+    row.request, row.lease_owner = None, ""
+    row.input_tokens, row.output_tokens = usage.input_tokens, usage.output_tokens
+    row.cached_input_tokens, row.reasoning_tokens = usage.cached_input_tokens, usage.reasoning_tokens
+    row.estimated, row.cost_micros = usage.estimated, outcome.cost_micros
 
 
 def _ready(now: datetime) -> Any:

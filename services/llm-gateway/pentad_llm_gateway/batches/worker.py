@@ -49,6 +49,7 @@ class BatchWorker:
         self._retention = retention_seconds
         self._tasks: list[asyncio.Task[None]] = []
         self._due = asyncio.Event()
+        self._more = False
 
     async def start(self) -> None:
         """Begins to work."""
@@ -99,8 +100,12 @@ class BatchWorker:
 
     async def _claim_items(self) -> None:
         self._fan_out.room.clear()
-        if self._fan_out.free > 0 and await self._queue.items_waiting() and await self._fan_out.begin():
-            return
+        free = self._fan_out.free
+        if free > 0 and (self._more or await self._queue.items_waiting()):
+            begun = await self._fan_out.begin()
+            self._more = begun == free  # then there is no need to look before the next claim
+            if begun:
+                return
         await self._wait(self._fan_out.room)
 
     async def _look_after_natives(self) -> None:
