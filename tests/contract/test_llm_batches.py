@@ -98,7 +98,7 @@ async def claimed(queue: BatchQueue) -> Item:
 
 
 async def test_leases(store: BatchStore, database: Database, tenant: str) -> None:
-    """What is held is nobody else's; what a dead holder held is claimed again, and its answer comes too late."""
+    """What is held is nobody else's; what a dead holder held is claimed again; its answer is too late."""
     batch = await add(store, tenant, items=2)
     alive, queue = BatchQueue(database, new_id(), LONG), BatchQueue(database, new_id(), LONG)
     dead = BatchQueue(database, new_id(), 0.2)

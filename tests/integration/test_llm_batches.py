@@ -31,7 +31,7 @@ QUICK = {
     "llm_batch_poll_seconds": 0.02,
     "llm_batch_most_poll_seconds": 0.1,
     "llm_batch_idle_seconds": 0.05,
-    "llm_batch_lease_seconds": 1.0,
+    "llm_batch_lease_seconds": 3.0,
 }
 NATIVE = ("openai", "anthropic")
 CANARY = "canary-in-a-batch"

@@ -38,7 +38,7 @@ class BatchQueue:
 
     async def items_waiting(self) -> bool:
         """Whether there are items to claim: a look that takes no lock."""
-        return await self._any(_claimable(utcnow()))
+        return await self._any(_claimable(utcnow(), self._owner))
 
     async def natives_due(self) -> bool:
         """Whether there is a batch to claim: a look that takes no lock."""
@@ -191,7 +191,9 @@ class BatchQueue:
 
     def _claim(self, session: Session, most: int) -> list[Item]:
         now = utcnow()
-        found = [(row[0], row[1]) for row in session.execute(_claimable(now).limit(_MOST_BATCHES))]
+        found = [
+            (row[0], row[1]) for row in session.execute(_claimable(now, self._owner).limit(_MOST_BATCHES))
+        ]
         claimed: list[Item] = []
         turns = _turns(found)
         for place, batch_id in enumerate(turns):
@@ -204,7 +206,7 @@ class BatchQueue:
         batch = session.get(LlmBatch, batch_id)
         query = (
             select(LlmBatchItem)
-            .where(LlmBatchItem.batch_id == batch_id, _ready(now))
+            .where(LlmBatchItem.batch_id == batch_id, _ready(now, self._owner))
             .order_by(LlmBatchItem.number)
             .limit(most)
             .with_for_update(skip_locked=True)
@@ -282,18 +284,19 @@ def _write(row: LlmBatchItem, outcome: Outcome) -> None:
     row.estimated, row.cost_micros = usage.estimated, outcome.cost_micros
 
 
-def _ready(now: datetime) -> Any:
-    """Whether an item can be claimed: it waits, or its holder has let go of it by dying."""
+def _ready(now: datetime, owner: str) -> Any:
+    """Whether `owner` can claim an item: it waits, or another one that held it has let go of it by dying."""
     waits = and_(
         LlmBatchItem.state == "PENDING", or_(LlmBatchItem.next_time.is_(None), LlmBatchItem.next_time <= now)
     )
-    return or_(waits, and_(LlmBatchItem.state == "RUNNING", LlmBatchItem.lease_time < now))
+    dead = and_(LlmBatchItem.lease_time < now, LlmBatchItem.lease_owner != owner)
+    return or_(waits, and_(LlmBatchItem.state == "RUNNING", dead))
 
 
-def _claimable(now: datetime) -> Select[str, str]:
+def _claimable(now: datetime, owner: str) -> Select[str, str]:
     """Batches with items that can be claimed, and their tenants. Of one that is being stopped, those whose
     holder died: they have to be ended."""
-    item = select(LlmBatchItem.number).where(LlmBatchItem.batch_id == LlmBatch.id, _ready(now))
+    item = select(LlmBatchItem.number).where(LlmBatchItem.batch_id == LlmBatch.id, _ready(now, owner))
     return select(LlmBatch.id, LlmBatch.tenant_id).where(
         LlmBatch.state.in_((*_OPEN, "CANCELLING")), LlmBatch.native.is_(False), exists(item)
     )
