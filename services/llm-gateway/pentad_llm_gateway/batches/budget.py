@@ -23,7 +23,6 @@ log = get_logger(__name__)
 class _Held:
     stack: AsyncExitStack
     reservation: Reservation | None = None
-    tokens: int = 0
     micros: int = 0
 
 
@@ -60,10 +59,9 @@ class BatchBudget:
     def spend(self, batch_id: str, outcome: Outcome) -> None:
         """What an item cost."""
         if held := self._held.get(batch_id):
-            held.tokens += outcome.usage.input_tokens + outcome.usage.output_tokens
             held.micros += outcome.cost_micros or 0
             if held.reservation is not None:
-                held.reservation.settle(held.tokens, held.micros)
+                held.reservation.settle(0, held.micros)
 
     async def let_go(self, batch_id: str) -> None:
         """The batch has ended, or another gateway looks after it."""
