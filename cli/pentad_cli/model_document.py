@@ -22,6 +22,7 @@ def model_document(model: llm_pb2.Model) -> dict[str, Any]:
         "tools": model.tools,
         "images": model.images,
         "json_schema": model.json_schema,
+        "embeddings": model.embeddings,
         "input_price": _price(model.input_price) if model.HasField("input_price") else None,
         "output_price": _price(model.output_price) if model.HasField("output_price") else None,
         "available": model.available,
@@ -33,6 +34,7 @@ def model_row(model: llm_pb2.Model, default: str) -> list[Any]:
     """A model under HEADINGS."""
     name = f"{model.provider}/{model.name}"
     skills = {"tools": model.tools, "images": model.images, "json": model.json_schema}
+    skills["embeddings"] = model.embeddings
     return [
         "*" if name == default else "",
         name,

@@ -15,14 +15,16 @@ SERVICES = ("bus", "registry", "context", "orchestrator", "llm")
 AGENTS = "agents"
 """The host of the agents: what listens there is its health check alone."""
 _METRICS_OFFSET = 10
-_SPAN = 20
+_HTTP_OFFSET = 25
+_SPAN = 40
 # Below the range from which Linux hands out ports to outgoing connections.
 _FREE_BASES = range(10_000, 32_000, _SPAN)
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Services listen on base + 1 … base + 5, the agents' host on base + 6, metrics from base + 11 on."""
+    """Services listen on base + 1 … base + 5, the agents' host on base + 6, metrics from base + 11 on; the
+    gateway's HTTP door on base + 25."""
 
     base: int
 
@@ -32,6 +34,16 @@ class Ports:
 
     def metrics(self, name: str) -> int:
         return self.service(name) + _METRICS_OFFSET
+
+    @property
+    def http(self) -> int:
+        """Where the gateway serves OpenAI's interface."""
+        return self.base + _HTTP_OFFSET
+
+    @property
+    def http_url(self) -> str:
+        """What clients of OpenAI's call the base URL."""
+        return f"http://{HOST}:{self.http}/v1"
 
     def address(self, name: str) -> str:
         """`host:port` of a service."""
@@ -43,7 +55,8 @@ class Ports:
     def uses(self) -> dict[int, str]:
         """What each port is for."""
         metrics = {self.metrics(name): f"metrics of {name}" for name in SERVICES}
-        return {self.service(name): name for name in (*SERVICES, AGENTS)} | metrics
+        services = {self.service(name): name for name in (*SERVICES, AGENTS)}
+        return services | metrics | {self.http: "OpenAI's interface of llm"}
 
 
 def ports_from(base: int) -> Ports:

@@ -27,6 +27,7 @@ MODULES = {
 }
 DRAIN_SECONDS = 3
 # What the surroundings say about another Pentad, such as exports of `pentad env`, is not for this one.
+_OWN_KEY = "pentad_"
 _NOT_INHERITED = ("PENTAD_TLS_", "PENTAD_API_KEY", "PENTAD_HOST", "PENTAD_DATABASE_URL", "PENTAD_REDIS_URL")
 
 
@@ -50,6 +51,8 @@ def processes(state: StateDir, ports: Ports, keys: asyncio.Future[Keys], agents_
 def environment(surroundings: Mapping[str, str], state: StateDir, ports: Ports) -> dict[str, str]:
     """What every process gets to know. `BUS_ADDRESSES` is for those who take several."""
     kept = {name: value for name, value in surroundings.items() if not name.startswith(_NOT_INHERITED)}
+    if kept.get("OPENAI_API_KEY", "").startswith(_OWN_KEY):  # set for clients of ours: we would ask ourselves
+        kept = {name: value for name, value in kept.items() if not name.startswith("OPENAI_")}
     addresses = {f"PENTAD_{name.upper()}_ADDRESS": ports.address(name) for name in SERVICES}
     return {
         **kept,
@@ -69,6 +72,8 @@ def _service(name: str, shared: Variables, state: StateDir, ports: Ports, secret
         "PENTAD_DATABASE_URL": state.database_url,
         "PENTAD_JOURNAL_URL": state.journal_url,
     }
+    if name == "llm":
+        own["PENTAD_LLM_HTTP_PORT"] = str(ports.http)
     address = ports.address(name)
     return Process(
         name=name,

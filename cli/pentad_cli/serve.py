@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pentad_cli.bootstrap import bootstrap
+from pentad_cli.openai_hint import openai_hint
 from pentad_cli.ports import ports_from
 from pentad_cli.processes import processes
 from pentad_cli.state import StateDir, StateLock
@@ -35,11 +36,13 @@ async def serve(state: StateDir, port_base: int, agents_dir: Path, live: bool) -
             "port_base": ports.base,
             "agents_dir": str(agents_dir),
             "addresses": ports.addresses(),
+            "openai_base_url": ports.http_url,
         }
         keys = asyncio.create_task(bootstrap(state))
         try:
             plan = processes(state, ports, keys, agents_dir)
-            await _supervised(Supervisor(plan, state, view, about, began), view)
+            hint = openai_hint(state, ports.http_url)
+            await _supervised(Supervisor(plan, state, view, about, began), view, hint)
         finally:
             keys.cancel()
             await asyncio.gather(keys, return_exceptions=True)
@@ -48,9 +51,10 @@ async def serve(state: StateDir, port_base: int, agents_dir: Path, live: bool) -
     view.note("Pentad has stopped")
 
 
-async def _supervised(supervisor: Supervisor, view: Picture | Lines) -> None:
+async def _supervised(supervisor: Supervisor, view: Picture | Lines, hint: str) -> None:
     def ready(seconds: float) -> None:
         view.note(f"Pentad is ready after {span(seconds)}")
+        view.note(f"for programs that speak OpenAI's interface: {hint}")
         if isinstance(view, Picture):
             view.footer('In another terminal: pentad run "…" --file FILE.  Ctrl-C stops all.')
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from openai import OpenAI
+
 from tests.e2e.conftest import COMMAND, Cli, Terminal, surroundings
 
 NEW_AGENT = """
@@ -260,3 +262,47 @@ def test_names_complete_in_the_shell(pentad: Cli) -> None:
     assert "plain,status" in completed("pentad sta")
     assert "plain,echo,slow" in completed("pentad run x --agents echo,sl")
     assert os.linesep.join(["plain,runs"]) in completed("pentad runs")
+
+
+def test_vectors_and_batches(pentad: Cli, tmp_path: Path) -> None:
+    """Texts become vectors; a file of requests becomes a file of answers; one bad line refuses them all."""
+    [first, second] = [
+        json.loads(line) for line in pentad("llm", "embed", "one text", "another").stdout.splitlines()
+    ]
+    assert len(first) == len(second) > 100
+    (tmp_path / "texts").write_text("one text\n\nanother\n")
+    document = pentad.json("llm", "embed", "--file", str(tmp_path / "texts"))
+    assert (len(document["vectors"]), document["provider"]) == (2, "local")
+    requests = tmp_path / "requests.jsonl"
+    lines = [
+        {"custom_id": "a", "prompt": "Name a fish.", "max_tokens": 4},
+        {"custom_id": "b", "body": {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}},
+    ]
+    requests.write_text("\n".join(map(json.dumps, lines)))
+    batch = pentad.json("llm", "batch", "submit", str(requests), "--wait")
+    assert (batch["state"], batch["succeeded"], batch["native"]) == ("completed", 2, False)
+    results = [
+        json.loads(line) for line in pentad("llm", "batch", "results", batch["batch_id"]).stdout.splitlines()
+    ]
+    assert [(item["custom_id"], bool(item["text"])) for item in results] == [("a", True), ("b", True)]
+    assert (
+        pentad.json("llm", "batch", "list")[0]
+        == batch
+        == pentad.json("llm", "batch", "show", batch["batch_id"])
+    )
+    assert pentad.json("llm", "batch", "cancel", batch["batch_id"]) == batch
+    requests.write_text('{"custom_id": "a", "prompt": "x"}\n{"custom_id": "b"\n')
+    refused = pentad("llm", "batch", "submit", str(requests), code=2)
+    assert "line 2 is not JSON" in refused.stderr
+
+
+def test_programs_that_speak_openais_interface(pentad: Cli) -> None:
+    """The address that `pentad up` tells and the key in its file are all that such a program needs."""
+    up = json.loads((pentad.state / "up.json").read_text())
+    key = (pentad.state / "key").read_text().strip()
+    with OpenAI(base_url=up["openai_base_url"], api_key=key) as client:
+        assert "local" in {model.id for model in client.models.list()}
+        answer = client.chat.completions.create(
+            model="local", messages=[{"role": "user", "content": "Hello"}], max_tokens=4
+        )
+    assert answer.choices[0].message.content

@@ -194,3 +194,27 @@ async def test_stop_is_clean(house: House) -> None:
         await (await other.client()).llm.count_tokens("hi", model="local")
         assert len(model_processes()) == len(before) + 1
     assert set(model_processes()) == before
+
+
+async def test_vectors_from_the_same_process(pentad: Pentad) -> None:
+    """Vectors come from the model's own process, while it answers; a text that is too long is refused."""
+    before = await pentad.llm.invoke("Say one.", max_output_tokens=4, seed=1, temperature=0)
+    running = model_processes()
+    texts = ["A cat sleeps.", "A cat is asleep.", "x " * 1000]
+    embedded, answer = await asyncio.gather(
+        pentad.llm.embed(texts), pentad.llm.invoke("Say one.", max_output_tokens=4, seed=1, temperature=0)
+    )
+    assert [len(vector) for vector in embedded.vectors] == [576] * 3
+    assert embedded.usage.input_tokens > 1000
+    near, far = (
+        sum(a * b for a, b in zip(embedded.vectors[0], other, strict=True)) for other in embedded.vectors[1:]
+    )
+    assert near > far
+    assert answer.text == before.text
+    assert model_processes() == running
+    with pytest.raises(PentadError) as caught:
+        await pentad.llm.embed("word " * 6000)
+    assert caught.value.reason == "CONTEXT_WINDOW_EXCEEDED"
+    with pytest.raises(PentadError) as caught:
+        await pentad.llm.embed("x", dimensions=7)
+    assert caught.value.reason == "INVALID_REQUEST"

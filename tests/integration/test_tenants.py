@@ -6,23 +6,28 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import grpc
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from pentad.bus.v1 import bus_pb2
 from pentad.common.v1 import common_pb2, options_pb2, task_pb2
 from pentad.context.v1 import context_pb2
+from pentad.llm.v1 import llm_pb2
 from pentad.orchestrator.v1 import orchestrator_pb2 as pb
 from pentad.registry.v1 import registry_pb2
 from pentad_client import Pentad, PentadError
+from pentad_client.llm import completion
 from pentad_client.message import new_message
 from pentad_common.call import Role
+from pentad_common.clock import utcnow
 from pentad_common.db import ALL_TENANTS, Database
 from pentad_common.ids import new_id
-from pentad_common.models import AuditEvent, LlmCall
+from pentad_common.models import AuditEvent, LlmBatch, LlmBatchItem, LlmCall
 from pentad_common.schema import upgrade
 from tests.fixtures.postgres import Postgres
 from tests.fixtures.rpcs import DEADLINE, RPCS, Answer, Rpc, held
@@ -66,6 +71,7 @@ class Names:
     instance: str
     key: str
     context_key: str
+    batch: str
 
 
 MADE_UP = Names(
@@ -80,6 +86,7 @@ MADE_UP = Names(
     instance="nowhere",
     key="abcdefghijkl",
     context_key="no/such/key",
+    batch=new_id(),
 )
 
 
@@ -118,6 +125,7 @@ async def first_tenant(home: House, tenant: str) -> AsyncIterator[tuple[Pentad, 
         [dead] = await dead_letters(acme)
         selected = await acme.registry.select(registry_pb2.AgentSelector(name="scribe"))
         write_llm_call(home, tenant, run.run_id)
+        batch = write_batch(home, tenant, key.split("_")[1])
         yield (
             acme,
             Names(
@@ -132,6 +140,7 @@ async def first_tenant(home: House, tenant: str) -> AsyncIterator[tuple[Pentad, 
                 instance="desk",
                 key=key.split("_")[1],
                 context_key="plans/one",
+                batch=batch,
             ),
         )
 
@@ -146,6 +155,49 @@ def write_llm_call(home: House, tenant: str, run_id: str) -> None:
     row = LlmCall(tenant_id=tenant, run_id=run_id, requested_model=CANARY, provider="x", input_tokens=7)
     database.run_sync(lambda session: session.add(row), tenant=tenant)
     database.close()
+
+
+def write_batch(home: House, tenant: str, key_id: str) -> str:
+    """A batch of the first tenant's that waits, with a result and a request in it; returns its id."""
+    database = Database(home.database_url, pool_size=1)
+    later = utcnow() + timedelta(days=1)
+    batch = LlmBatch(
+        id=new_id(),
+        tenant_id=tenant,
+        key_id=key_id,
+        request_id=CANARY,
+        caller={
+            "role": "admin",
+            "grants": [],
+            "agent": None,
+            "run_id": None,
+            "request_id": "",
+            "traceparent": "",
+        },
+        requested_model=CANARY,
+        model=CANARY,
+        native=True,  # looked after when it is due, which is not today
+        state="PENDING",
+        items=2,
+        next_time=later,
+        expire_time=later,
+    )
+    answer = llm_pb2.InvokeResponse(served=llm_pb2.Served(model=CANARY)).SerializeToString()
+    items = [
+        LlmBatchItem(tenant_id=tenant, batch_id=batch.id, number=number, custom_id=CANARY, **fields)
+        for number, fields in enumerate(
+            [{"state": "SUCCEEDED", "response": answer}, {"state": "PENDING", "request": CANARY.encode()}]
+        )
+    ]
+
+    def write(session: Session) -> None:
+        session.add(batch)
+        session.flush()
+        session.add_all(items)
+
+    database.run_sync(write, tenant=tenant)
+    database.close()
+    return str(batch.id)
 
 
 def address(names: Names, scope: str = "tenant") -> context_pb2.Address:
@@ -251,6 +303,10 @@ PROBES: dict[str, Callable[[Names], list[dict[str, Any]]]] = {
     "DeleteWorkflow": lambda names: [{"name": names.workflow}],
     "ListModels": lambda names: [{}],
     "GetUsage": lambda names: [{}, {"run_id": names.run}],
+    "GetBatch": lambda names: [{"batch_id": names.batch}],
+    "ListBatches": lambda names: [{}],
+    "ListBatchResults": lambda names: [{"batch_id": names.batch}],
+    "CancelBatch": lambda names: [{"batch_id": names.batch}],
 }
 # What makes something: someone else may have one of the same name.
 TWINS: dict[str, Callable[[Names], dict[str, Any]]] = {
@@ -266,9 +322,14 @@ TWINS: dict[str, Callable[[Names], dict[str, Any]]] = {
         "message": bus_pb2.Message(id=names.message, topic="mine", payload=text("mine"))
     },
     "Transact": lambda names: {"then": [context_pb2.Op(put=put(replace(names, context_key="mine")))]},
+    "BatchInvoke": lambda names: {
+        "request_id": CANARY,
+        "model": "local",
+        "items": [llm_pb2.BatchItem(custom_id="one", completion=completion("x", max_output_tokens=1))],
+    },
 }
 # They reach no tenant's things: models are the same for all, and what is said is not kept.
-TENANTLESS = {"Invoke", "InvokeStreaming", "CountTokens"}
+TENANTLESS = {"Invoke", "InvokeStreaming", "CountTokens", "Embed"}
 
 
 def test_no_rpc_is_left_out() -> None:
@@ -364,6 +425,8 @@ async def state(acme: Pentad, names: Names) -> list[Any]:
         [item.reservations for found in agents for item in found.instances],
         await dead_letters(acme),
         (await acme.llm.usage()).total,
+        [batch async for batch in acme.llm.batches()],
+        [result async for result in acme.llm.batch_results(names.batch)],
     ]
 
 

@@ -195,3 +195,23 @@ def test_dockerfile_runs_as_the_user_of_the_manifests() -> None:
     users = {pod["securityContext"]["runAsUser"] for name, pod in pods("prod")}
     assert users == {10001}
     assert "ARG UID=10001" in text and "USER ${UID}:${UID}" in text
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_http_door_is_reached(overlay: str) -> None:
+    """The gateway listens on the port that its Service and the network policy name."""
+    if shutil.which("kubectl") is None:
+        return  # what patches make of it can only be seen when they are applied
+    by_kind = {(r["kind"], r["metadata"]["name"]): r for r in resources(overlay)}
+    [container] = by_kind["Deployment", "pentad-llm-gateway"]["spec"]["template"]["spec"]["containers"]
+    [port] = [v["value"] for v in container["env"] if v["name"] == "PENTAD_LLM_HTTP_PORT"]
+    [target] = [
+        p["targetPort"]
+        for p in by_kind["Service", "pentad-llm-gateway"]["spec"]["ports"]
+        if p["name"] == "http"
+    ]
+    [listening] = [p["containerPort"] for p in container["ports"] if p["name"] == target]
+    policy = by_kind["NetworkPolicy", "pentad-http"]["spec"]
+    labels = by_kind["Deployment", "pentad-llm-gateway"]["spec"]["template"]["metadata"]["labels"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    assert {int(port), policy["ingress"][0]["ports"][0]["port"]} == {listening}

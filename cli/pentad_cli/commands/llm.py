@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
+from pentad_cli.commands.llm_batch import batch
 from pentad_cli.failure import UsageProblem
 from pentad_cli.instance import find_target
 from pentad_cli.options import json_option
@@ -108,6 +109,42 @@ def count(text: str | None, model: str, as_json: bool) -> None:
     else:
         about = "about " if counted.estimated else ""
         print(f"{about}{counted.input_tokens} tokens for {counted.provider}/{counted.model}")
+
+
+@llm.command(
+    "embed",
+    examples="""
+    pentad llm embed "one text" "another"
+    pentad llm embed --file texts.txt --model openai/text-embedding-3-small --json
+    """,
+)
+@click.argument("texts", nargs=-1)
+@click.option("-f", "--file", type=click.File("rb"), help="One text a line; `-` is standard input.")
+@MODEL
+@click.option("--dimensions", type=click.IntRange(min=1), help="Length of the vectors, where it can be had.")
+@json_option("One JSON object: the vectors, the model and the usage.")
+def embed(
+    texts: tuple[str, ...], file: BinaryIO | None, model: str, dimensions: int | None, as_json: bool
+) -> None:
+    """Turn texts into vectors, and print one JSON array a line."""
+    from pentad_cli.run_document import usage_document
+    from pentad_cli.table import show_json, show_json_line
+
+    lines = file.read().decode("utf-8-sig", errors="replace").splitlines() if file else []
+    asked = [*texts, *(line for line in lines if line.strip())]
+    if not asked:
+        raise UsageProblem("there are no texts", 'Give some: pentad llm embed "one text" "another"')
+    found = with_pentad(lambda pentad: pentad.llm.embed(asked, model=model, dimensions=dimensions))
+    if not as_json:
+        for vector in found.vectors:
+            show_json_line(vector)
+        return
+    served = found.served
+    document = {"model": served.model, "provider": served.provider, "vectors": found.vectors}
+    show_json({**document, "usage": usage_document(found.usage)})
+
+
+llm.add_command(batch)
 
 
 @llm.command("usage", examples="pentad llm usage\npentad llm usage --run 0199c2a4-… --json")

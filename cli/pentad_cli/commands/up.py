@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pentad_cli.openai_hint import openai_hint
 from pentad_cli.ports import DEFAULT_BASE
 from pentad_cli.state import StateDir, already_running, current_state_dir
 from pentad_cli.tree import command
@@ -26,7 +27,8 @@ pentad up --state-dir /tmp/second --port-base 7500  a second one beside the firs
     default=DEFAULT_BASE,
     show_default=True,
     metavar="PORT",
-    help="What listens takes PORT+1 to PORT+6, metrics PORT+11 to PORT+15; 0 takes free ones.",
+    help="What listens takes PORT+1 to PORT+6, metrics PORT+11 to PORT+15, OpenAI's interface PORT+25; "
+    "0 takes free ones.",
 )
 @click.option(
     "--agents-dir",
@@ -68,4 +70,7 @@ def _tell(state: StateDir, up: dict[str, Any]) -> None:
     print(f"  agents  {up['agents_dir']}")
     for name, address in up["addresses"].items():
         print(f"  {name:<12} {address}")
+    if "openai_base_url" in up:
+        print("For programs that speak OpenAI's interface:")
+        print(f"  {openai_hint(state, up['openai_base_url'])}")
     print('Run something with `pentad run "…" --file FILE`; stop it with `pentad down`.')

@@ -8,10 +8,18 @@ async with pentad.llm.stream("Tell me a story.") as stream:
     async for event in stream:           # llm_pb2.Delta …, then one llm_pb2.End
         …
 stream.text, stream.usage                # also of an answer that was cut, which raises
+
+vectors = (await pentad.llm.embed(["one text", "another"])).vectors
+
+batch = await pentad.llm.batch_invoke({"a": "Name a colour.", "b": "Name a fish."}, model="anthropic")
+batch = await pentad.llm.batch_ended(batch.batch_id)
+async for result in pentad.llm.batch_results(batch.batch_id):
+    result.custom_id, result.response    # or result.error
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,6 +69,23 @@ class Answer:
     def json(self) -> Any:
         """The answer as a JSON value. Raises ValueError if it is none, as when `finish_reason` is length."""
         return json.loads(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Vectors, one for each text. `served` is of the last call, where there was more than one."""
+
+    vectors: list[list[float]]
+    usage: common_pb2.Usage
+    served: llm_pb2.Served
+
+
+Asked = str | Mapping[str, Any] | llm_pb2.Completion
+"""A request of a batch: a prompt, what `completion` takes, or a Completion."""
+
+ENDED = frozenset({llm_pb2.BATCH_STATE_COMPLETED, llm_pb2.BATCH_STATE_FAILED, llm_pb2.BATCH_STATE_CANCELLED})
+_TEXTS_A_CALL = 256
+_MOST_POLL_SECONDS = 30.0
 
 
 class AnswerStream:
@@ -167,6 +192,102 @@ class LlmClient:
         response: llm_pb2.ListModelsResponse = await self._stub.ListModels(request)
         return response
 
+    async def embed(
+        self,
+        inputs: str | Sequence[str],
+        *,
+        model: str = "",
+        dimensions: int | None = None,
+        extras: Mapping[str, Any] | None = None,
+        timeout: float | None = TIMEOUT_SECONDS,  # noqa: ASYNC109 - it travels to the server
+    ) -> Embeddings:
+        """Vectors of texts, which go in several calls if they are many. `dimensions`: how long they shall be,
+        for models that can shorten them. Raises PentadError as `invoke`."""
+        texts = [inputs] if isinstance(inputs, str) else list(inputs)
+        if not texts:
+            raise InvalidArgument("INVALID_REQUEST", "there are no texts")
+        found = Embeddings([], common_pb2.Usage(), llm_pb2.Served())
+        for start in range(0, len(texts), _TEXTS_A_CALL):
+            asked = llm_pb2.EmbedRequest(
+                model=model, inputs=texts[start : start + _TEXTS_A_CALL], dimensions=dimensions
+            )
+            if extras:
+                asked.extras.update(extras)
+            response = await self._stub.Embed(asked, timeout=timeout)
+            found.vectors.extend(list(item.values) for item in response.embeddings)
+            found.served.CopyFrom(response.served)
+            _add_usage(found.usage, response.usage)
+        return found
+
+    async def batch_invoke(
+        self,
+        items: Mapping[str, Asked] | Iterable[tuple[str, Asked]],
+        *,
+        model: str = "",
+        request_id: str = "",
+        fan_out: bool = False,
+    ) -> llm_pb2.Batch:
+        """Hands in requests by their custom ids. `model` is for those that name none; with the same
+        `request_id` as before, the batch of then is answered; `fan_out`: not by the provider's batch API.
+
+        Raises InvalidArgument INVALID_REQUEST, naming the item at fault.
+        """
+        pairs = items.items() if isinstance(items, Mapping) else items
+        request = llm_pb2.BatchInvokeRequest(
+            model=model,
+            request_id=request_id,
+            fan_out=fan_out,
+            items=[
+                llm_pb2.BatchItem(custom_id=custom_id, completion=_asked(asked)) for custom_id, asked in pairs
+            ],
+        )
+        response: llm_pb2.BatchInvokeResponse = await self._stub.BatchInvoke(request)
+        return response.batch
+
+    async def batch(self, batch_id: str) -> llm_pb2.Batch:
+        """How far a batch is. Raises NotFound BATCH_NOT_FOUND."""
+        request = llm_pb2.GetBatchRequest(batch_id=batch_id)
+        response: llm_pb2.GetBatchResponse = await self._stub.GetBatch(request)
+        return response.batch
+
+    async def batch_ended(self, batch_id: str, poll_seconds: float = 0.5) -> llm_pb2.Batch:
+        """Waits until a batch has ended, looking at it ever more seldom. Raises NotFound BATCH_NOT_FOUND."""
+        while True:
+            batch = await self.batch(batch_id)
+            if batch.state in ENDED:
+                return batch
+            await asyncio.sleep(poll_seconds)
+            poll_seconds = min(poll_seconds * 1.5, _MOST_POLL_SECONDS)
+
+    async def batches(self) -> AsyncIterator[llm_pb2.Batch]:
+        """The tenant's batches, newest first."""
+        request = llm_pb2.ListBatchesRequest()
+        while True:
+            response: llm_pb2.ListBatchesResponse = await self._stub.ListBatches(request)
+            for batch in response.batches:
+                yield batch
+            request.page_token = response.next_page_token
+            if not request.page_token:
+                return
+
+    async def batch_results(self, batch_id: str) -> AsyncIterator[llm_pb2.BatchResult]:
+        """What came of a batch's items, in their order; of one that still runs, those that are done. Raises
+        NotFound BATCH_NOT_FOUND."""
+        request = llm_pb2.ListBatchResultsRequest(batch_id=batch_id, page_size=200)
+        while True:
+            response: llm_pb2.ListBatchResultsResponse = await self._stub.ListBatchResults(request)
+            for result in response.results:
+                yield result
+            request.page_token = response.next_page_token
+            if not request.page_token:
+                return
+
+    async def cancel_batch(self, batch_id: str) -> llm_pb2.Batch:
+        """Stops a batch; what is done stays. Raises NotFound BATCH_NOT_FOUND."""
+        request = llm_pb2.CancelBatchRequest(batch_id=batch_id)
+        response: llm_pb2.CancelBatchResponse = await self._stub.CancelBatch(request)
+        return response.batch
+
     async def usage(
         self, *, start: datetime | None = None, end: datetime | None = None, run_id: str = "", agent: str = ""
     ) -> llm_pb2.GetUsageResponse:
@@ -233,6 +354,21 @@ def completion(
     if extras:
         request.extras.update(extras)
     return request
+
+
+def _asked(asked: Asked) -> llm_pb2.Completion:
+    if isinstance(asked, llm_pb2.Completion):
+        return asked
+    return completion(asked) if isinstance(asked, str) else completion(**asked)
+
+
+def _add_usage(total: common_pb2.Usage, more: common_pb2.Usage) -> None:
+    total.input_tokens += more.input_tokens
+    total.calls += more.calls
+    total.estimated = total.estimated or more.estimated
+    if more.HasField("cost"):
+        total.cost.currency_code = more.cost.currency_code
+        total.cost.micros += more.cost.micros
 
 
 def message(item: MessageLike) -> llm_pb2.Message:

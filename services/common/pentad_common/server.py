@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import uvloop
@@ -39,6 +39,17 @@ log = get_logger(__name__)
 
 Register = Callable[[Any, Any], None]
 OnDrain = Callable[[], Awaitable[None]]
+
+
+class Companion(Protocol):
+    """What works beside gRPC in the same process and has the same life: another door, a worker."""
+
+    async def start(self) -> None:
+        """Begins, once gRPC is served. Raises StartupError if it cannot."""
+
+    async def stop(self, seconds: float) -> None:
+        """Takes on nothing more; what is under way has so many seconds to end. Called once, also when it did
+        not start."""
 
 
 def channel_options(settings: ServiceSettings) -> list[tuple[str, Any]]:
@@ -69,12 +80,13 @@ class Server:
         self.area = area
         self.database = database
         self.health = health_aio.HealthServicer()
-        self._keys = KeyStore(database)
-        self._streams = OpenStreams(self._keys)
+        self.keys = KeyStore(database)
+        self._streams = OpenStreams(self.keys)
         self._servicers: list[tuple[Register, Any]] = []
         self._hand_checked: set[str] = set()
         self._names: list[str] = []
         self._reports: set[asyncio.Future[None]] = set()
+        self.companions: list[Companion] = []
         self._server: aio.Server | None = None
         self._stop_metrics: Callable[[], None] = lambda: None
         configure_logging(area, settings.log_format, settings.log_level)
@@ -92,8 +104,15 @@ class Server:
         self._names += names.found
         self._hand_checked |= {f"/{name}/{method}" for name in names.found for method in hand_checked}
 
-    def interceptors(self) -> list[Interceptor]:
-        """All that happens around each RPC, the outermost first.
+    def accompany(self, companion: Companion) -> None:
+        """Has `companion` start and stop with the server."""
+        self.companions.append(companion)
+
+    def interceptors(
+        self, errors: Interceptor | None = None, streams: OpenStreams | None = None
+    ) -> list[Interceptor]:
+        """All that happens around each RPC, the outermost first. A door that does not speak gRPC has others
+        for `errors`, and its own `streams`.
 
         Log and metrics see how every call ended, so they are outside; errors come next, so that what the
         others refuse is translated as well.
@@ -101,8 +120,8 @@ class Server:
         return [
             RequestLog(),
             Metrics(),
-            Errors(),
-            Authentication(self._keys, self._streams),
+            errors or Errors(),
+            Authentication(self.keys, streams or self._streams),
             Deadline(self.settings.unary_deadline_seconds),
             Validation(self._hand_checked),
         ]
@@ -124,6 +143,8 @@ class Server:
             self._stop_metrics = serve_metrics(self.settings.host, self.settings.metrics_port)
         await server.start()
         self._server = server
+        for companion in self.companions:
+            await companion.start()
         for name in self._names:
             await self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
         log.info("serving", address=address, services=self._names)
@@ -152,12 +173,17 @@ class Server:
         metrics = asyncio.create_task(asyncio.to_thread(self._stop_metrics))
         if on_drain is not None:
             await _bounded(on_drain(), seconds)
-        stopped = asyncio.create_task(server.stop(max(0.5, deadline - time.monotonic())))
+        left = max(0.5, deadline - time.monotonic())
+        companions = [asyncio.create_task(companion.stop(left)) for companion in self.companions]
+        stopped = asyncio.create_task(server.stop(left))
         await asyncio.sleep(0)  # new calls are refused from here on
         self._streams.end(
             Unavailable("SERVER_DRAINING", "this server is going away", retry_after=0.1), is_endless
         )
         await stopped
+        for problem in await asyncio.gather(*companions, return_exceptions=True):
+            if isinstance(problem, Exception):
+                log.error("a companion did not stop", exc_info=problem)
         await metrics
         log.info("stopped")
 
@@ -171,7 +197,11 @@ class Server:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal)
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop(grace=0.0)
+            raise
         await signalled.wait()
         log.info("draining", seconds=self.settings.drain_seconds)
         stopping = asyncio.create_task(self.stop(on_drain))
@@ -184,9 +214,8 @@ class Server:
     @asynccontextmanager
     async def running(self, on_drain: OnDrain | None = None) -> AsyncIterator[str]:
         """The address, while it serves: for tests."""
-        address = await self.start()
         try:
-            yield address
+            yield await self.start()
         finally:
             await self.stop(on_drain, grace=1.0)
 

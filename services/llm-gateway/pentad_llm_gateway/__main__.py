@@ -10,6 +10,7 @@ from pentad_common.db import Database
 from pentad_common.server import Server, run_service
 from pentad_common.settings import load_settings
 from pentad_llm_gateway.backend import opened
+from pentad_llm_gateway.batches.assembly import with_batches
 from pentad_llm_gateway.catalog_watch import CatalogWatch
 from pentad_llm_gateway.gateway import Gateway
 from pentad_llm_gateway.generation import first_generation
@@ -30,8 +31,13 @@ async def built(settings: GatewaySettings, database: Database) -> AsyncIterator[
         limits = Keeper(lambda: generations.current.catalog.limits, backend.counters, ledger)
         gateway = Gateway(settings, generations, ledger, limits, backend.cache)
         server = Server(settings, "llm", database)
-        servicer = LlmGatewayServicer(gateway, generations)
+        batches = with_batches(settings, database, server, gateway, generations, limits)
+        servicer = LlmGatewayServicer(gateway, generations, batches, settings.max_message_bytes)
         server.add(llm_pb2_grpc.add_LlmGatewayServiceServicer_to_server, servicer)
+        if settings.llm_http_port is not None:
+            from pentad_llm_gateway.http.door import HttpDoor
+
+            server.accompany(HttpDoor(settings, server, gateway, generations))
         try:
             async with CatalogWatch(settings.llm_catalog, generations).running():
                 yield server

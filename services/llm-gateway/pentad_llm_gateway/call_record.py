@@ -25,6 +25,7 @@ from pentad_llm_gateway.completion import (
     estimate_input,
     estimate_tokens,
 )
+from pentad_llm_gateway.embedding import Vectors
 from pentad_llm_gateway.fallback import FailedModel
 from pentad_llm_gateway.target import Target
 
@@ -137,6 +138,13 @@ class CallRecord:
         self._usage = answer.usage
         if answer.usage is None:
             self._output_estimate = estimate_tokens(answer.message.text)
+
+    def embedded(self, vectors: Vectors) -> None:
+        """Takes in vectors."""
+        self.asked = True
+        self.model = vectors.model
+        self.provider_request_id = vectors.provider_request_id
+        self._usage = vectors.usage
 
     def end(self, status: str = "OK") -> None:
         """The call is over; the first end counts."""

@@ -15,6 +15,8 @@ from pentad_llm_gateway.limits.rules import Rule
 
 CURRENCY = "USD"
 _MICROS = 1_000_000
+_BATCH_FACTOR = 0.5
+"""What OpenAI and Anthropic take for a batch, of what they take for calls."""
 
 
 class Misplaced(ValueError):
@@ -73,6 +75,10 @@ class ModelEntry(_Strict):
 
     context_window: int = Field(default=0, ge=0)
     max_output_tokens: int = Field(default=0, ge=0)
+    chat: bool = True
+    """Whether it answers; some only make embeddings."""
+    embeddings: bool = False
+    """Whether it makes embeddings."""
     tools: bool = True
     images: bool = True
     json_schema: bool = True
@@ -84,7 +90,17 @@ class ModelEntry(_Strict):
     """The public encoding by which its tokens are counted here; unset where it is not known."""
     price: Price | None = None
     above: Above | None = None
+    batch_price: Price | None = None
+    """Of calls through the provider's own batch API; half the price if it is not said."""
     time_limits: TimeLimitsEntry = TimeLimitsEntry()
+
+    def batch_cost_micros(self, usage: Usage) -> int | None:
+        """What `usage` costs in the provider's own batch API, in millionths of a dollar; None where no price
+        is known."""
+        if self.batch_price:
+            return self.batch_price.micros(usage)
+        cost = self.cost_micros(usage)
+        return None if cost is None else round(cost * _BATCH_FACTOR)
 
     def cost_micros(self, usage: Usage) -> int | None:
         """What `usage` costs in millionths of a dollar; None where no price is known."""
@@ -93,7 +109,7 @@ class ModelEntry(_Strict):
         return self.price.micros(usage) if self.price else None
 
 
-UNKNOWN_MODEL = ModelEntry(reasoning=True)
+UNKNOWN_MODEL = ModelEntry(reasoning=True, embeddings=True)
 """A model that is not in the catalog: asked for what the caller wants, priced at nothing known."""
 
 

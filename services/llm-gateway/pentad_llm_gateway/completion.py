@@ -9,6 +9,7 @@ from typing import Any, Literal
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["", "stop", "length", "tool_calls", "content_filter"]
 ChoiceMode = Literal["auto", "none", "required", "named"]
+Purpose = Literal["answer", "embedding"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ class Tool:
     name: str
     description: str
     input_schema: Mapping[str, Any]
+    strict: bool | None = None
+    """Whether the arguments must fit the schema, where a provider can see to it; None is its default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,11 @@ class Completion:
     response_format: ResponseFormat | None = None
     sampling: Sampling = Sampling()
     extras: Mapping[str, Any] = field(default_factory=dict)
+    hints: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of OpenAI's interface that shape an answer only a little: a provider that does not take one is
+    not sent it."""
+    purpose: Purpose = "answer"
+    """What its words are for: an answer, or a vector of each message."""
 
 
 @dataclass(frozen=True, slots=True)

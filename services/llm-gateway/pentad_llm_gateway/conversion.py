@@ -17,10 +17,15 @@ from pentad_llm_gateway import completion as c
 from pentad_llm_gateway.cache.base import CachePolicy
 from pentad_llm_gateway.call_record import Served
 from pentad_llm_gateway.catalog import CURRENCY, Price
+from pentad_llm_gateway.embedding import Texts
 from pentad_llm_gateway.limits.levels import LimitLevel
 from pentad_llm_gateway.listing import ListedDeployment, ListedModel
-from pentad_llm_gateway.replies import Done, Failed, Frame, Reply
+from pentad_llm_gateway.replies import Done, Embedded, Failed, Frame, Reply
 from pentad_llm_gateway.store.base import ModelUsage, UsageQuery
+
+_FLOAT_BYTES = 4
+_BESIDE_BYTES = 64 * 1024
+"""Room for all that is in an answer beside its vectors."""
 
 _ROLES: dict[int, c.Role] = {
     pb.MESSAGE_ROLE_SYSTEM: "system",
@@ -92,7 +97,7 @@ def _part(proto: pb.MessagePart, path: str) -> c.Part:
 
 def _tool(proto: pb.Tool, path: str) -> c.Tool:
     schema = _json_object(proto.input_schema or '{"type": "object"}', f"{path}.input_schema")
-    return c.Tool(proto.name, proto.description, schema)
+    return c.Tool(proto.name, proto.description, schema, proto.strict if proto.HasField("strict") else None)
 
 
 def _json_object(text: str, path: str) -> dict[str, Any]:
@@ -138,6 +143,24 @@ def _sampling(proto: pb.Sampling) -> c.Sampling:
         stop=tuple(proto.stop),
         seed=given("seed"),
         reasoning_effort=proto.reasoning_effort,
+    )
+
+
+def read_texts(request: pb.EmbedRequest) -> Texts:
+    """Texts to be turned into vectors."""
+    dimensions = request.dimensions if request.HasField("dimensions") else None
+    return Texts(request.model, tuple(request.inputs), dimensions, MessageToDict(request.extras))
+
+
+def embedded_proto(embedded: Embedded, most_bytes: int) -> pb.EmbedResponse:
+    """Vectors. Raises InvalidArgument INVALID_REQUEST if they do not fit into one message."""
+    size = sum(len(vector) for vector in embedded.values) * _FLOAT_BYTES
+    if size + _BESIDE_BYTES > most_bytes:
+        raise _invalid("inputs", f"their vectors take {size} bytes, more than one message has; ask for fewer")
+    return pb.EmbedResponse(
+        embeddings=[pb.Embedding(values=vector) for vector in embedded.values],
+        usage=usage_proto(embedded.usage, embedded.cost_micros),
+        served=served_proto(embedded.served),
     )
 
 
@@ -247,6 +270,7 @@ def model_proto(model: ListedModel) -> pb.Model:
         tools=entry.tools,
         images=entry.images,
         json_schema=entry.json_schema,
+        embeddings=entry.embeddings,
         input_price=_price(entry.price, "input"),
         output_price=_price(entry.price, "output"),
         available=not model.unavailable_reason,

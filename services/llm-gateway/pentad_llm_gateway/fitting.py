@@ -16,6 +16,12 @@ def fit(target: Target, completion: Completion) -> tuple[Completion, tuple[str, 
     Raises InvalidArgument INVALID_REQUEST.
     """
     entry, name = target.entry, target.provider.name
+    if completion.purpose == "embedding":
+        if not entry.embeddings:
+            raise invalid_request(name, f"{target.model} makes no embeddings", "model")
+        return completion, ()
+    if not entry.chat:
+        raise invalid_request(name, f"{target.model} makes embeddings and no answers", "completion.model")
     if completion.tools and completion.tool_choice.mode != "none" and not entry.tools:
         raise invalid_request(name, f"{target.model} cannot call tools", "completion.tools")
     if not entry.images and any(
@@ -27,10 +33,12 @@ def fit(target: Target, completion: Completion) -> tuple[Completion, tuple[str, 
             name, f"{target.model} cannot keep to a JSON Schema", "completion.response_format"
         )
     left_out = _left_out(target, completion.sampling)
-    if not left_out:
+    hints = {key: value for key, value in completion.hints.items() if key in target.provider.takes_hints}
+    if not left_out and len(hints) == len(completion.hints):
         return completion, ()
-    fitted = replace(completion, sampling=without(completion.sampling, left_out))
-    return fitted, tuple(f"sampling.{field}" for field in left_out)
+    fitted = replace(completion, sampling=without(completion.sampling, left_out), hints=hints)
+    unknown = sorted(completion.hints.keys() - hints.keys())
+    return fitted, (*(f"sampling.{field}" for field in left_out), *unknown)
 
 
 def _left_out(target: Target, sampling: Sampling) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from pentad_llm_gateway.cache.base import USUAL, Cache, CachePolicy, NoCache
 from pentad_llm_gateway.caching import Asking, Caching
 from pentad_llm_gateway.call_record import CallRecord
 from pentad_llm_gateway.completion import Answer, Completion, TokenCount
+from pentad_llm_gateway.embedding import Texts, Vectors
 from pentad_llm_gateway.errors import classified
 from pentad_llm_gateway.extras import check_extras
 from pentad_llm_gateway.fallback import Candidates
@@ -26,7 +27,7 @@ from pentad_llm_gateway.limits.base import Limits, NoLimits
 from pentad_llm_gateway.limits.levels import LimitLevel
 from pentad_llm_gateway.metrics import OPEN_CALLS
 from pentad_llm_gateway.pace import Pace
-from pentad_llm_gateway.replies import Done, Failed, Frame, Reply
+from pentad_llm_gateway.replies import Done, Embedded, Failed, Frame, Reply
 from pentad_llm_gateway.retry import RetryPolicy, retrying
 from pentad_llm_gateway.settings import GatewaySettings
 from pentad_llm_gateway.store.base import ModelUsage, UsageQuery
@@ -107,6 +108,22 @@ class Gateway:
                     self.breakers.failed(call.target, frame.error)
         yield frame  # whoever is told of the end finds the call settled
 
+    async def embed(self, caller: CallContext, texts: Texts) -> Embedded:
+        """Vectors of texts. No other model is asked for the one that was named: vectors of two models cannot
+        be compared. Raises PentadErrors of the taxonomy."""
+
+        async def ask(target: Target, _fitted: Completion, pace: Pace) -> Vectors:
+            async with pace.whole():
+                return await target.provider.embed(target.model, texts)
+
+        with classified():
+            check_extras(texts.extras)
+            with self._accounted(caller, texts.completion(), streamed=False) as (call, candidates):
+                async with self._asker.asked(call, candidates, ask) as vectors:
+                    call.embedded(vectors)
+                call.end()
+                return Embedded(vectors.values, call.usage, call.cost_micros, call.served())
+
     async def count_tokens(self, caller: CallContext, completion: Completion) -> tuple[TokenCount, Target]:
         """Tokens of the request's input, and the model that they were counted for."""
         with classified(), self._generations.held() as generation:
@@ -141,7 +158,9 @@ class Gateway:
     ) -> Iterator[tuple[CallRecord, Candidates]]:
         """Around a call: it keeps to one reading of the catalog, and however it ends, it is recorded once."""
         with self._generations.held() as generation:
-            candidates = generation.router.candidates(completion.model)
+            router = generation.router
+            answers = completion.purpose == "answer"
+            candidates = (router.candidates if answers else router.embedding_candidates)(completion.model)
             call = CallRecord(caller, candidates.first, completion, streamed)
             call.failed_models = candidates.failed_models
             with self._recorded(call):

@@ -46,6 +46,10 @@ def serve(config: dict[str, Any]) -> Any:
     params.n_ctx = config["context_tokens"] * config["parallel"]
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = config["threads"]
     params.n_threads_http = _HTTP_THREADS + config["parallel"]
+    # Vectors and answers come from the same process. The last token's state has all of a text in it; a mean
+    # over all states would take a batch as long as the text.
+    params.embedding = True
+    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST
     params.cache_ram_mib = _PROMPT_CACHE_MIB  # 8 GB by default
     params.cors_origins = ""  # anyone's web page by default
     params.cors_credentials = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pentad_common.errors import PentadError
@@ -35,6 +36,16 @@ class Failed:
     """The end of a streamed answer that was cut, with what it cost so far."""
 
     error: PentadError
+    usage: Usage
+    cost_micros: int | None
+    served: Served
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Vectors and their account. `cost_micros`: millionths of a dollar; None where no price is known."""
+
+    values: Sequence[Sequence[float]]
     usage: Usage
     cost_micros: int | None
     served: Served

@@ -82,7 +82,7 @@ def output_that_fits(
 
 
 def _is_answered(completion: Completion) -> bool:
-    return bool(getattr(completion, "purpose", "answer") == "answer")
+    return completion.purpose == "answer"
 
 
 def most_input(completion: Completion, entry: ModelEntry) -> int:
@@ -96,8 +96,8 @@ def most_input(completion: Completion, entry: ModelEntry) -> int:
         total += sum(_bytes(t.name) + _bytes(t.description) + _json(t.input_schema) for t in completion.tools)
     if completion.response_format:
         total += _AN_ITEM + _json(completion.response_format.schema or {})
-    if completion.extras:
-        total += _json(completion.extras)
+    if completion.extras or completion.hints:
+        total += _json(completion.extras) + _json(completion.hints)
     return min(total, entry.context_window) if entry.context_window else total
 
 

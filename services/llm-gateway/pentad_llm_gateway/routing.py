@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pentad_common.errors import FailedPrecondition, NotFound, PentadError, StartupError, Unavailable
-from pentad_llm_gateway.catalog import Catalog, CatalogProblem
+from pentad_llm_gateway.catalog import UNKNOWN_MODEL, Catalog, CatalogProblem
 from pentad_llm_gateway.fallback import Candidates, Class, shuffled
 from pentad_llm_gateway.providers.factory import ProviderFactory
 from pentad_llm_gateway.target import Target
@@ -102,6 +102,24 @@ class Router:
                 "PROVIDER_UNAVAILABLE", f"no provider of models is set up ({why})", provider="local"
             )
         return name
+
+    def embedding_candidates(self, requested: str) -> Candidates:
+        """Like `candidates`, for embeddings, of which "" means a model of the first provider that is set up
+        and has one. None stand in: vectors of two models cannot be compared."""
+        name = requested or self.default_embedding_model()
+        if not name:
+            raise NotFound("MODEL_NOT_FOUND", "no provider that makes embeddings is set up; name a model")
+        return Candidates(shuffled(self.find(name)), lambda _: ())
+
+    def default_embedding_model(self) -> str:
+        """What "" means to those who ask for embeddings, as `provider/model`; "" if there is none."""
+        for name in PREFERENCE:
+            provider = self._factory.get(name)
+            if not provider.unavailable():
+                for model, entry in provider.models().items():
+                    if entry.embeddings and entry is not UNKNOWN_MODEL:
+                        return f"{name}/{model}"
+        return ""
 
     def _target(self, name: str) -> Target:
         first, _, rest = name.partition("/")

@@ -9,18 +9,25 @@ from typing import Any
 from pentad.llm.v1 import llm_pb2 as pb
 from pentad.llm.v1 import llm_pb2_grpc
 from pentad_common.call import current_call
-from pentad_llm_gateway import conversion
+from pentad_common.cursor import page_size
+from pentad_llm_gateway import batch_conversion, conversion
+from pentad_llm_gateway.batches.batches import Batches
 from pentad_llm_gateway.gateway import Gateway
 from pentad_llm_gateway.generation import Generations
 from pentad_llm_gateway.listing import list_aliases, list_models
+
+_PAGE = 50
 
 
 class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
     """See llm.proto."""
 
-    def __init__(self, gateway: Gateway, generations: Generations) -> None:
+    def __init__(self, gateway: Gateway, generations: Generations, batches: Batches, most_bytes: int) -> None:
+        """`most_bytes`: of one message."""
         self._gateway = gateway
         self._generations = generations
+        self._batches = batches
+        self._most_bytes = most_bytes
 
     async def Invoke(self, request: pb.InvokeRequest, context: Any) -> pb.InvokeResponse:
         """See llm.proto."""
@@ -69,3 +76,42 @@ class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
         return conversion.usage_response(
             await self._gateway.usage(tenant, query), await self._gateway.limits(tenant)
         )
+
+    async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedResponse:
+        """See llm.proto."""
+        embedded = await self._gateway.embed(current_call(), conversion.read_texts(request))
+        return conversion.embedded_proto(embedded, self._most_bytes)
+
+    async def BatchInvoke(self, request: pb.BatchInvokeRequest, context: Any) -> pb.BatchInvokeResponse:
+        """See llm.proto."""
+        items = batch_conversion.handed_in(request)
+        batch = await self._batches.invoke(
+            current_call(), request.model, items, request.request_id, request.fan_out
+        )
+        return pb.BatchInvokeResponse(batch=batch_conversion.batch_proto(batch))
+
+    async def GetBatch(self, request: pb.GetBatchRequest, context: Any) -> pb.GetBatchResponse:
+        """See llm.proto."""
+        batch = await self._batches.get(current_call().tenant_id, request.batch_id)
+        return pb.GetBatchResponse(batch=batch_conversion.batch_proto(batch))
+
+    async def ListBatches(self, request: pb.ListBatchesRequest, context: Any) -> pb.ListBatchesResponse:
+        """See llm.proto."""
+        size = page_size(request.page_size, _PAGE)
+        before = batch_conversion.read_batches_token(request.page_token)
+        found = await self._batches.page(current_call().tenant_id, size, before)
+        return batch_conversion.batches_page(found, size)
+
+    async def ListBatchResults(
+        self, request: pb.ListBatchResultsRequest, context: Any
+    ) -> pb.ListBatchResultsResponse:
+        """See llm.proto."""
+        size = page_size(request.page_size, _PAGE)
+        after = batch_conversion.read_results_token(request.page_token)
+        found = await self._batches.results(current_call().tenant_id, request.batch_id, size, after)
+        return batch_conversion.results_page(found, size)
+
+    async def CancelBatch(self, request: pb.CancelBatchRequest, context: Any) -> pb.CancelBatchResponse:
+        """See llm.proto."""
+        batch = await self._batches.cancel(current_call().tenant_id, request.batch_id)
+        return pb.CancelBatchResponse(batch=batch_conversion.batch_proto(batch))

@@ -31,6 +31,11 @@ class GatewaySettings(ServiceSettings):
     port: int = Field(default=7405, ge=0, le=65535)
     unary_deadline_seconds: float = Field(default=900.0, gt=0)
 
+    llm_http_port: int | None = Field(default=None, ge=0, le=65535)
+    """Where OpenAI's interface is served beside gRPC; unset is off, 0 takes a free one."""
+    llm_http_max_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024)
+    """The largest body that is taken there; pictures are in it."""
+
     openai_api_key: SecretStr | None = Field(default=None, validation_alias=_named("openai_api_key"))
     openai_base_url: str = Field(
         default="https://api.openai.com/v1", validation_alias=_named("openai_base_url")
@@ -68,6 +73,20 @@ class GatewaySettings(ServiceSettings):
     llm_attempts: int = Field(default=3, ge=1, le=10)
     llm_retry_seconds: float = Field(default=0.5, gt=0)
     """The wait before the second attempt; it doubles from then on."""
+
+    llm_batch_concurrency: int = Field(default=8, ge=1, le=1000)
+    """Items of batches that this gateway asks at once, where a provider has no batch API of its own."""
+    llm_batch_seconds: float = Field(default=86_400.0, gt=0)
+    """What is not answered after this long is given up."""
+    llm_batch_poll_seconds: float = Field(default=5.0, gt=0)
+    """The wait before the first look at a batch that a provider does; the waits grow."""
+    llm_batch_most_poll_seconds: float = Field(default=60.0, gt=0)
+    llm_batch_idle_seconds: float = Field(default=2.0, gt=0)
+    """How often a gateway looks for batches that others took."""
+    llm_batch_lease_seconds: float = Field(default=20.0, gt=0)
+    """What a gateway that died was working on is taken over after this long."""
+    llm_batch_retention_seconds: float = Field(default=30 * 86_400.0, gt=0)
+    """How long results can be read; requests are deleted as soon as they have one."""
 
     llm_local_context_tokens: int = Field(default=4096, ge=256, le=8192)
     """Input and output of one call together. Each thousand takes about 45 MB."""

@@ -42,16 +42,16 @@ class Errors(Interceptor):
         except NotImplementedError:
             await _abort(rpc, Unimplemented("METHOD_NOT_IMPLEMENTED", f"{rpc.method} is not implemented yet"))
         except Exception:
-            error_id = new_id()
-            log.exception("unexpected error", error_id=error_id)
-            await _abort(
-                rpc,
-                Internal(
-                    "INTERNAL",
-                    f"internal error {error_id}; the service's log has the details",
-                    error_id=error_id,
-                ),
-            )
+            await _abort(rpc, unexpected())
+
+
+def unexpected() -> Internal:
+    """The error that callers see for the exception being handled, which the log has in full."""
+    error_id = new_id()
+    log.exception("unexpected error", error_id=error_id)
+    return Internal(
+        "INTERNAL", f"internal error {error_id}; the service's log has the details", error_id=error_id
+    )
 
 
 async def _abort(rpc: Rpc, error: PentadError) -> NoReturn:

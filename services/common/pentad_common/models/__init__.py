@@ -9,7 +9,7 @@ from pentad_common.models.base import Base
 from pentad_common.models.bus import BusMessage, DeadLetter, Inbox, LogSegment, QueueEntry
 from pentad_common.models.context import ContextEntry, ContextHistory, ContextRequest, ContextRevision
 from pentad_common.models.identity import ApiKey, Tenant
-from pentad_common.models.llm import LlmCall
+from pentad_common.models.llm import LlmBatch, LlmBatchItem, LlmCall
 from pentad_common.models.registry import Agent
 from pentad_common.models.runs import (
     AgentRun,
@@ -38,6 +38,8 @@ __all__ = [
     "ContextRevision",
     "DeadLetter",
     "Inbox",
+    "LlmBatch",
+    "LlmBatchItem",
     "LlmCall",
     "LogSegment",
     "OutboxMessage",

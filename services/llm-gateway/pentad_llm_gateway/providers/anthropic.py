@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pentad_llm_gateway.catalog import ProviderEntry
 from pentad_llm_gateway.completion import Answer, Completion, Event, Finished, TokenCount
 from pentad_llm_gateway.errors import cut_short
+from pentad_llm_gateway.providers.anthropic_batches import AnthropicBatches
 from pentad_llm_gateway.providers.anthropic_format import EventReader, read_answer, request_body
 from pentad_llm_gateway.providers.base import Provider
+from pentad_llm_gateway.providers.batch import BatchApi
 from pentad_llm_gateway.providers.chat import (
     LazyClient,
     http_timeout,
@@ -35,6 +37,7 @@ class AnthropicProvider(Provider):
     """Anthropic's models, by ANTHROPIC_API_KEY."""
 
     takes_seed = False
+    takes_hints = frozenset({"parallel_tool_calls"})
 
     def __init__(self, name: str, settings: GatewaySettings, entry: ProviderEntry) -> None:
         super().__init__(name, settings, entry)
@@ -120,6 +123,14 @@ class AnthropicProvider(Provider):
         body = request_body(model, completion, self.most_output_tokens(model, completion))
         extra = {name: body.pop(name) for name in _NOT_IN_THE_SDK if name in body} | dict(completion.extras)
         return body | own_timeout(self, model) | ({"extra_body": extra} if extra else {})
+
+    def batches(self) -> BatchApi:
+        """See Provider."""
+        return AnthropicBatches(self.name, self._client.get, self._batch_body)
+
+    def _batch_body(self, model: str, completion: Completion) -> dict[str, Any]:
+        body = request_body(model, completion, self.most_output_tokens(model, completion))
+        return {**body, **completion.extras}
 
     async def close(self) -> None:
         """See Provider."""

@@ -24,7 +24,6 @@ from pentad_llm_gateway.completion import (
     TextDelta,
     ToolCall,
     ToolCallDelta,
-    ToolChoice,
     ToolResult,
     Usage,
 )
@@ -63,7 +62,7 @@ def request_body(model: str, completion: Completion, default_max_tokens: int) ->
             {"name": tool.name, "description": tool.description, "input_schema": dict(tool.input_schema)}
             for tool in completion.tools
         ]
-        fields["tool_choice"] = _tool_choice(completion.tool_choice)
+        fields["tool_choice"] = _tool_choice(completion)
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -78,7 +77,7 @@ def _output_config(completion: Completion) -> dict[str, Any] | None:
                 "completion.response_format",
             )
         config["format"] = {"type": "json_schema", "schema": closed(form.schema, all_required=False)}
-    if effort:
+    if effort and effort != "none":
         config["effort"] = _EFFORTS.get(effort, effort)
     return config or None
 
@@ -86,14 +85,20 @@ def _output_config(completion: Completion) -> dict[str, Any] | None:
 def _thinking(completion: Completion) -> dict[str, str] | None:
     """Thoughts are asked for, in words, where an effort is: without that the newer models think and keep it
     to themselves. A tool that must be called leaves no room for them."""
-    if not completion.sampling.reasoning_effort or completion.tool_choice.mode in ("required", "named"):
+    effort = completion.sampling.reasoning_effort
+    if effort in ("", "none") or completion.tool_choice.mode in ("required", "named"):
         return None
     return {"type": "adaptive", "display": "summarized"}
 
 
-def _tool_choice(choice: ToolChoice) -> dict[str, str]:
-    kind = {"type": _CHOICES[choice.mode]}
-    return kind | {"name": choice.name} if choice.mode == "named" else kind
+def _tool_choice(completion: Completion) -> dict[str, Any]:
+    choice = completion.tool_choice
+    kind: dict[str, Any] = {"type": _CHOICES[choice.mode]}
+    if choice.mode == "named":
+        kind["name"] = choice.name
+    if completion.hints.get("parallel_tool_calls") is False and choice.mode != "none":
+        kind["disable_parallel_tool_use"] = True
+    return kind
 
 
 def _conversation(messages: tuple[Message, ...]) -> list[dict[str, Any]]:

@@ -14,7 +14,10 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from pentad_common.errors import NotFound
 from pentad_llm_gateway.catalog import UNKNOWN_MODEL, ModelEntry, ProviderEntry, TimeLimitsEntry
 from pentad_llm_gateway.completion import Answer, Completion, Event, TokenCount, estimate_input
+from pentad_llm_gateway.embedding import Texts, Vectors
+from pentad_llm_gateway.errors import invalid_request
 from pentad_llm_gateway.pace import TimeLimits
+from pentad_llm_gateway.providers.batch import BatchApi
 from pentad_llm_gateway.settings import GatewaySettings, secret
 
 _UNBOUNDED_OUTPUT = 16_384
@@ -26,6 +29,8 @@ class Provider(ABC):
     any_model = True
     """Whether it can be asked for models that are not in `models()`."""
     takes_seed = True
+    takes_hints: frozenset[str] = frozenset()
+    """The fields of `Completion.hints` that it is sent; others are left out."""
 
     def __init__(self, name: str, settings: GatewaySettings, entry: ProviderEntry) -> None:
         self.name = name
@@ -102,6 +107,14 @@ class Provider(ABC):
     async def count_tokens(self, model: str, completion: Completion) -> TokenCount:
         """Tokens of the request's input: an estimate, where a provider knows no better."""
         return TokenCount(estimate_input(completion), estimated=True)
+
+    def batches(self) -> BatchApi | None:
+        """The provider's own batch API; None where it has none, and calls are made one by one."""
+        return None
+
+    async def embed(self, model: str, texts: Texts) -> Vectors:
+        """The texts' vectors. Raises InvalidArgument INVALID_REQUEST where a provider makes none."""
+        raise invalid_request(self.name, f"{self.name} has no models that make embeddings", "model")
 
     async def close(self) -> None:
         """Lets go of connections and processes."""

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pentad_llm_gateway.completion import Answer, Completion, Event, TokenCount, estimate_input
+from pentad_llm_gateway.embedding import Texts, Vectors
 from pentad_llm_gateway.errors import cut_short
 from pentad_llm_gateway.pace import TimeLimits
 from pentad_llm_gateway.providers.base import Provider
-from pentad_llm_gateway.providers.chat_format import ChunkReader, read_answer, request_body
+from pentad_llm_gateway.providers.chat_format import (
+    CHAT_HINTS,
+    ChunkReader,
+    read_answer,
+    read_vectors,
+    request_body,
+)
 from pentad_llm_gateway.providers.sdk_errors import translated
 from pentad_llm_gateway.tokenizer import count_words, has_tokenizer, is_plain
 
@@ -29,6 +36,8 @@ class ChatProvider(Provider):
     strict_schemas = False
     takes_thoughts = False
     """Whether what its model thought goes back to it with a tool's result."""
+    takes_hints = CHAT_HINTS
+    vector_format: Literal["float", "base64"] = "float"
 
     @abstractmethod
     async def client(self) -> AsyncOpenAI:
@@ -79,16 +88,36 @@ class ChatProvider(Provider):
         """What the server's own counting says; None where it has none."""
         return None
 
+    def batch_body(self, model: str, completion: Completion) -> dict[str, Any]:
+        """A request as it is written into a file of requests."""
+        return {**self._body(model, completion), **completion.hints, **completion.extras}
+
+    async def embed(self, model: str, texts: Texts) -> Vectors:
+        """See Provider."""
+        arguments: dict[str, Any] = {"model": model, "input": [*texts.inputs]}
+        arguments |= {"encoding_format": self.vector_format}
+        if texts.dimensions is not None:
+            arguments["dimensions"] = texts.dimensions
+        if texts.extras:
+            arguments["extra_body"] = dict(texts.extras)
+        with translated(self.name):
+            client = await self.client()
+            raw = await client.embeddings.with_raw_response.create(**arguments)
+            return read_vectors(raw.parse(), raw.headers.get("x-request-id", ""), len(texts.inputs))
+
     def _arguments(self, model: str, completion: Completion) -> dict[str, Any]:
-        body = request_body(
+        body = self._body(model, completion) | own_timeout(self, model)
+        extras = {**completion.hints, **completion.extras}
+        return body | ({"extra_body": extras} if extras else {})
+
+    def _body(self, model: str, completion: Completion) -> dict[str, Any]:
+        return request_body(
             model,
             completion,
             limit_field=self.limit_field,
             strict=self.strict_schemas,
             thoughts=self.takes_thoughts,
         )
-        body |= own_timeout(self, model)
-        return body | ({"extra_body": dict(completion.extras)} if completion.extras else {})
 
 
 class LazyClient:

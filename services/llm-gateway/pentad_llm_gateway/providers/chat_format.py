@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+from array import array
 from collections.abc import Iterator
+from sys import byteorder
 from typing import Any
 
 from pentad_llm_gateway.completion import (
@@ -27,7 +29,11 @@ from pentad_llm_gateway.completion import (
     ToolResult,
     Usage,
 )
+from pentad_llm_gateway.embedding import Vectors
 from pentad_llm_gateway.schema import closed
+
+CHAT_HINTS = frozenset({"frequency_penalty", "logit_bias", "parallel_tool_calls", "presence_penalty"})
+"""What most servers that speak this format take beside what all do; those who do not pass it over."""
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -62,7 +68,8 @@ def request_body(
 
 
 def _function(tool: Any) -> dict[str, Any]:
-    return {"name": tool.name, "description": tool.description, "parameters": dict(tool.input_schema)}
+    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.input_schema)}
+    return function if tool.strict is None else function | {"strict": tool.strict}
 
 
 def _tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
@@ -156,6 +163,28 @@ def _thought(message: Any) -> str:
         if isinstance(value, str) and value:
             return value
     return ""
+
+
+def read_vectors(response: Any, request_id: str, count: int) -> Vectors:
+    """An SDK's CreateEmbeddingResponse. Raises ValueError unless it has a vector for each of `count`
+    texts."""
+    found = sorted(response.data, key=lambda item: item.index)
+    if [item.index for item in found] != list(range(count)):
+        raise ValueError(f"{len(found)} vectors for {count} texts")
+    usage = response.usage
+    tokens = Usage(input_tokens=usage.prompt_tokens or 0) if usage else None
+    return Vectors([_vector(item.embedding) for item in found], response.model or "", tokens, request_id)
+
+
+def _vector(embedding: list[float] | str) -> array[float]:
+    """Its numbers, also from base64 of little-endian 32-bit floats."""
+    if not isinstance(embedding, str):
+        return array("f", embedding)
+    vector = array("f")
+    vector.frombytes(base64.b64decode(embedding))
+    if byteorder == "big":
+        vector.byteswap()
+    return vector
 
 
 def read_usage(usage: Any) -> Usage | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pentad_llm_gateway.catalog import ModelEntry, ProviderEntry
 from pentad_llm_gateway.completion import Answer, Completion, Event, TokenCount
+from pentad_llm_gateway.embedding import Texts, Vectors
 from pentad_llm_gateway.errors import invalid_request
 from pentad_llm_gateway.local_process import LocalModel, LocalProcess, Running
 from pentad_llm_gateway.providers.chat import ChatProvider, LazyClient, make_client
@@ -42,6 +43,7 @@ class LocalProvider(ChatProvider):
     """SmolLM2-135M-Instruct by llama.cpp, in a process of its own."""
 
     any_model = False
+    takes_hints = frozenset({"frequency_penalty", "logit_bias", "presence_penalty"})
 
     def __init__(self, name: str, settings: GatewaySettings, entry: ProviderEntry) -> None:
         super().__init__(name, settings, entry)
@@ -90,6 +92,15 @@ class LocalProvider(ChatProvider):
         ):
             async for event in events:
                 yield event
+
+    async def embed(self, model: str, texts: Texts) -> Vectors:
+        """See Provider."""
+        if texts.dimensions is not None:
+            raise invalid_request(self.name, "the local model's vectors cannot be shortened", "dimensions")
+        if texts.extras:
+            raise invalid_request(self.name, "there are no extras for the local model's vectors", "extras")
+        async with self._process.used():
+            return await super().embed(model, texts)
 
     async def count_tokens(self, model: str, completion: Completion) -> TokenCount:
         """See Provider: counted by the model's own template and tokenizer."""

@@ -8,7 +8,10 @@ from pentad_common.errors import PentadError
 from pentad_common.telemetry import get_logger
 from pentad_llm_gateway.catalog import ProviderEntry
 from pentad_llm_gateway.completion import Completion
+from pentad_llm_gateway.providers.batch import BatchApi
 from pentad_llm_gateway.providers.chat import ChatProvider, LazyClient, make_client
+from pentad_llm_gateway.providers.chat_format import CHAT_HINTS
+from pentad_llm_gateway.providers.openai_batches import OpenAIBatches
 from pentad_llm_gateway.providers.responses_format import count_body
 from pentad_llm_gateway.providers.sdk_errors import translated
 from pentad_llm_gateway.settings import GatewaySettings
@@ -27,6 +30,17 @@ class OpenAIProvider(ChatProvider):
 
     limit_field = "max_completion_tokens"
     strict_schemas = True
+    takes_hints = CHAT_HINTS | {
+        "moderation",
+        "prediction",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "service_tier",
+        "verbosity",
+        "web_search_options",
+    }
+    vector_format = "base64"
 
     def __init__(self, name: str, settings: GatewaySettings, entry: ProviderEntry) -> None:
         super().__init__(name, settings, entry)
@@ -60,6 +74,10 @@ class OpenAIProvider(ChatProvider):
         except PentadError as error:
             log.info("tokens not counted by the provider", provider=self.name, reason=error.reason)
             return None
+
+    def batches(self) -> BatchApi:
+        """See Provider."""
+        return OpenAIBatches(self.name, self.client, self.batch_body)
 
     async def client(self) -> AsyncOpenAI:
         """See ChatProvider."""

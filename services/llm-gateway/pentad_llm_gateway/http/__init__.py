@@ -1,0 +1,1 @@
+"""The HTTP door: OpenAI's interface, for programs that speak it, on the same gateway."""
