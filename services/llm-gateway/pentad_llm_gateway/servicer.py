@@ -10,6 +10,7 @@ from pentad.llm.v1 import llm_pb2 as pb
 from pentad.llm.v1 import llm_pb2_grpc
 from pentad_common.call import current_call
 from pentad_llm_gateway import conversion
+from pentad_llm_gateway.coalescing import coalesced
 from pentad_llm_gateway.gateway import Gateway
 from pentad_llm_gateway.generation import Generations
 from pentad_llm_gateway.listing import list_aliases, list_models
@@ -34,7 +35,8 @@ class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
         """See llm.proto."""
         completion = conversion.read_completion(request.completion)
         policy = conversion.read_cache_policy(request)
-        async with aclosing(self._gateway.stream(current_call(), completion, policy)) as frames:
+        answer = self._gateway.stream(current_call(), completion, policy)
+        async with aclosing(coalesced(answer)) as frames:
             async for frame in frames:
                 yield conversion.frame_proto(frame)
 
