@@ -30,8 +30,10 @@ from pentad_common.interceptors.errors import Errors
 from pentad_common.interceptors.metrics import Metrics
 from pentad_common.interceptors.open_streams import OpenStreams
 from pentad_common.interceptors.request_log import RequestLog
+from pentad_common.interceptors.tracing import Tracing
 from pentad_common.interceptors.validation import Validation
 from pentad_common.keys import KeyStore
+from pentad_common.otel import start_exporting
 from pentad_common.settings import ServiceSettings
 from pentad_common.telemetry import configure_logging, get_logger, serve_metrics
 
@@ -77,6 +79,7 @@ class Server:
         self._reports: set[asyncio.Future[None]] = set()
         self._server: aio.Server | None = None
         self._stop_metrics: Callable[[], None] = lambda: None
+        self._stop_exporting: Callable[[], None] = lambda: None
         configure_logging(area, settings.log_format, settings.log_level)
 
     def add(self, register: Register, servicer: Any, *, hand_checked: Sequence[str] = ()) -> None:
@@ -100,6 +103,7 @@ class Server:
         """
         return [
             RequestLog(),
+            Tracing(),
             Metrics(),
             Errors(),
             Authentication(self._keys, self._streams),
@@ -124,6 +128,7 @@ class Server:
             self._stop_metrics = serve_metrics(self.settings.host, self.settings.metrics_port)
         await server.start()
         self._server = server
+        self._stop_exporting = start_exporting(f"pentad-{self.area}")
         for name in self._names:
             await self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
         log.info("serving", address=address, services=self._names)
@@ -159,6 +164,7 @@ class Server:
         )
         await stopped
         await metrics
+        await asyncio.to_thread(self._stop_exporting)
         log.info("stopped")
 
     async def run(self, on_drain: OnDrain | None = None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from pentad_llm_gateway.completion import TextDelta, ToolCallDelta
+from pentad_llm_gateway.completion import ReasoningDelta, TextDelta, ToolCallDelta
 from pentad_llm_gateway.replies import Frame
 
 _MOST_WAITING = 64 * 1024
@@ -25,8 +25,15 @@ def joined(first: Frame, second: Frame) -> Frame | None:
             return TextDelta(first.text + second.text)
         case ToolCallDelta(), ToolCallDelta(id="", name="") if first.index == second.index:
             return replace(first, arguments=first.arguments + second.arguments)
+        case ReasoningDelta(redacted=""), ReasoningDelta(redacted="") if _one_thought(first, second):
+            return replace(second, text=first.text + second.text)
         case _:
             return None
+
+
+def _one_thought(first: ReasoningDelta, second: ReasoningDelta) -> bool:
+    """Whether they belong together: a signature ends a thought."""
+    return first.index == second.index and not first.signature
 
 
 async def coalesced(frames: AsyncGenerator[Frame, None]) -> AsyncGenerator[Frame, None]:
@@ -67,7 +74,7 @@ class _Waiting:
 
     def _add(self, frame: Frame) -> None:
         match frame:
-            case TextDelta(text) | ToolCallDelta(arguments=text):
+            case TextDelta(text) | ToolCallDelta(arguments=text) | ReasoningDelta(text=text):
                 self._characters += len(text)
         both = joined(self._frames[-1], frame) if self._frames else None
         if both is None:

@@ -61,6 +61,9 @@ class GatewaySettings(ServiceSettings):
     llm_retry_seconds: float = Field(default=0.5, gt=0)
     """The wait before the second attempt; it doubles from then on."""
 
+    llm_log_words: bool = False
+    """Whether prompts and answers are in logs and spans. Keys never are."""
+
     llm_local_context_tokens: int = Field(default=4096, ge=256, le=8192)
     """Input and output of one call together. Each thousand takes about 45 MB."""
     llm_local_parallel: int = Field(default=2, ge=1, le=16)

@@ -48,7 +48,9 @@ class ChatProvider(Provider):
 
         with translated(self.name):
             client = await self.client()
-            response = await client.post(_PATH, cast_to=Response, **posted(self._arguments(model, completion)))
+            response = await client.post(
+                _PATH, cast_to=Response, **posted(self._arguments(model, completion))
+            )
             return read_answer(fields(response.json()), response.headers.get("x-request-id", ""))
 
     async def stream(self, model: str, completion: Completion) -> AsyncGenerator[Event, None]:

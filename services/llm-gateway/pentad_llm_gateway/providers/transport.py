@@ -14,6 +14,8 @@ import aiohttp
 import httpx2
 from yarl import URL
 
+from pentad_client.envelope import current_envelope
+
 _MOST_CONNECTIONS = 1000
 _IDLE_SECONDS = 15.0
 
@@ -39,8 +41,15 @@ def http_client(timeout: httpx2.Timeout, *, trust_env: bool) -> httpx2.AsyncClie
         timeout=timeout,
         trust_env=trust_env,
         follow_redirects=True,
+        event_hooks={"request": [_carry_trace]},
         transport=None if proxied else Transport(trust_env=trust_env),  # httpx2's own knows all of proxies
     )
+
+
+async def _carry_trace(request: httpx2.Request) -> None:
+    """The provider's part of the work belongs to the caller's trace."""
+    if traceparent := current_envelope().traceparent:
+        request.headers["traceparent"] = traceparent
 
 
 class Transport(httpx2.AsyncBaseTransport):
