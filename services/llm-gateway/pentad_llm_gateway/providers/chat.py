@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from abc import abstractmethod
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pentad_llm_gateway.completion import Answer, Completion, Event, TokenCount, estimate_input
 from pentad_llm_gateway.errors import cut_short
 from pentad_llm_gateway.pace import TimeLimits
+from pentad_llm_gateway.providers import sse
 from pentad_llm_gateway.providers.base import Provider
 from pentad_llm_gateway.providers.chat_format import ChunkReader, read_answer, request_body
-from pentad_llm_gateway.providers.fields import fields
+from pentad_llm_gateway.providers.fields import Fields, fields
 from pentad_llm_gateway.providers.sdk_errors import translated
 from pentad_llm_gateway.tokenizer import count_words, has_tokenizer, is_plain
 
 if TYPE_CHECKING:
-    from httpx2 import Timeout
+    from httpx2 import Response, Timeout
     from openai import AsyncOpenAI
 
 _AFTER_OURS = 1.0
@@ -65,9 +67,10 @@ class ChatProvider(Provider):
         reader = ChunkReader(chunks.response.headers.get("x-request-id", ""))
         try:
             with translated(self.name):
-                async for chunk in chunks:
-                    for event in reader.read(fields(chunk)):
-                        yield event
+                async for together in sse.events(chunks.response.aiter_bytes()):
+                    for data in together:
+                        for event in reader.read(_chunk(data, chunks.response)):
+                            yield event
         finally:
             await chunks.close()
         finished = reader.finished()
@@ -104,6 +107,17 @@ class ChatProvider(Provider):
         )
         body |= own_timeout(self, model)
         return body | ({"extra_body": dict(completion.extras)} if completion.extras else {})
+
+
+def _chunk(data: bytes, response: Response) -> Fields:
+    """A stream's event. Raises the SDK's error for one that tells an error."""
+    chunk = fields(json.loads(data))
+    if error := chunk.error:
+        from openai import APIError
+
+        message = error.message if isinstance(error, dict) else error
+        raise APIError(str(message or ""), request=response.request, body=error)
+    return cast(Fields, chunk)
 
 
 def posted(arguments: dict[str, Any]) -> dict[str, Any]:
