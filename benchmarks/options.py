@@ -19,7 +19,7 @@ def named(known: Mapping[str, object]) -> Callable[[str], list[str]]:
     return names
 
 
-def number(text: str) -> int:
+def count(text: str) -> int:
     """An option's type: a whole number from 1 on."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError("a number of 1 or more is wanted")

@@ -20,7 +20,7 @@ from benchmarks.bus.profile import Profile
 from benchmarks.bus.scenario import SCENARIOS, Scenario
 from benchmarks.bus.system import SYSTEMS, System
 from benchmarks.bus.table import show
-from benchmarks.options import named, number
+from benchmarks.options import count, named
 from benchmarks.report import Row, row, save
 
 RUNS = 3
@@ -76,7 +76,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--systems", type=named(SYSTEMS), default=list(SYSTEMS), metavar="A,B")
     parser.add_argument("--scenarios", type=named(SCENARIOS), default=list(SCENARIOS), metavar="A,B")
-    parser.add_argument("--runs", type=number, default=None, metavar="N", help="of each, interleaved (3)")
+    parser.add_argument("--runs", type=count, default=None, metavar="N", help="of each, interleaved (3)")
     parser.add_argument("--quick", action="store_true", help="short measurements, and one run unless --runs")
     parser.add_argument("--scale", action="store_true", help="how cost grows with agents and queued messages")
     parser.add_argument("--output", metavar="NAME", help="benchmarks/results/NAME.json (bus, or bus-scale)")

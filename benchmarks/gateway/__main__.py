@@ -24,7 +24,7 @@ from benchmarks.gateway.gateways import Upstream
 from benchmarks.gateway.measurement import UNITS, House, add_differences
 from benchmarks.gateway.scenario import SCENARIOS, Scenario
 from benchmarks.gateway.system import SYSTEMS, System
-from benchmarks.options import named, number
+from benchmarks.options import count, named
 from benchmarks.report import RESULTS, Row, row, save
 
 RUNS = 3
@@ -91,7 +91,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--systems", type=named(SYSTEMS), default=list(SYSTEMS), metavar="A,B")
     parser.add_argument("--scenarios", type=named(SCENARIOS), default=list(SCENARIOS), metavar="A,B")
-    parser.add_argument("--runs", type=number, default=None, metavar="N", help="of each, interleaved (3)")
+    parser.add_argument("--runs", type=count, default=None, metavar="N", help="of each, interleaved (3)")
     parser.add_argument("--quick", action="store_true", help="short measurements, and one run unless --runs")
     parser.add_argument("--output", metavar="NAME", default="gateway", help="benchmarks/results/NAME.json")
     parser.add_argument("--upstream-ms", type=float, default=0.0, help="before the provider answers (0)")

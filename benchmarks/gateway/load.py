@@ -1,7 +1,7 @@
 """`python -m benchmarks.gateway.load`: a process of callers.
 
-Reads a job as a line of JSON, warms up, says that it is ready, waits for `go`, does it, writes what came of it,
-and waits for the next.
+Reads a job as a line of JSON, warms up, says that it is ready, waits for `go`, does it, writes what came of
+it, and waits for the next.
 """
 
 from __future__ import annotations
