@@ -124,11 +124,11 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         _add_reflection(server, self._names)
         address = _bind(server, self.settings)
+        self._stop_exporting = start_exporting(f"pentad-{self.area}")
         if self.settings.metrics_port:
             self._stop_metrics = serve_metrics(self.settings.host, self.settings.metrics_port)
         await server.start()
         self._server = server
-        self._stop_exporting = start_exporting(f"pentad-{self.area}")
         for name in self._names:
             await self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
         log.info("serving", address=address, services=self._names)
