@@ -47,7 +47,8 @@ class Gateway:
     async def metrics(self) -> str:
         """What Prometheus would see."""
         url = f"http://127.0.0.1:{self.metrics_port}/metrics"
-        return (await asyncio.to_thread(lambda: urllib.request.urlopen(url).read())).decode()
+        body: bytes = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read())
+        return body.decode()
 
 
 @asynccontextmanager
@@ -96,7 +97,7 @@ async def everything_happens(pentad: Pentad, upstream: Upstream, model: str) -> 
         upstream.will(behaviour)
         with suppress(PentadError):
             await pentad.llm.invoke(PROMPT, model=model, tools=[tool], extras={"top_k": 1, "note": EXTRA})
-    for behaviour in (
+    for streamed in (
         Answer(f"{ANSWER} {ANSWER} x y"),
         Cut(2),
         Cut(1, orderly=True),
@@ -104,11 +105,11 @@ async def everything_happens(pentad: Pentad, upstream: Upstream, model: str) -> 
         ErrorEvent(1),
         Hang(after=1),
     ):
-        upstream.will(behaviour)
+        upstream.will(streamed)
         with suppress(PentadError):
             async with pentad.llm.stream(PROMPT, model=model) as stream:
                 async for _ in stream:
-                    if isinstance(behaviour, Hang):
+                    if isinstance(streamed, Hang):
                         break
     with suppress(PentadError):
         await pentad.llm.count_tokens(PROMPT, model=model)

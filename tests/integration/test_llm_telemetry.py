@@ -218,8 +218,10 @@ async def test_collectors_that_speak_grpc(
     """OTEL_EXPORTER_OTLP_PROTOCOL=grpc, which most collectors take as well."""
     collector = Collector()
     server = grpc.server(futures.ThreadPoolExecutor(2))
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(_Traces(collector), server)
-    metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(_Metrics(collector), server)
+    add_traces: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
+    add_metrics: Any = metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server
+    add_traces(_Traces(collector), server)
+    add_metrics(_Metrics(collector), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

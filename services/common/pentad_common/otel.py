@@ -159,7 +159,7 @@ def start_exporting(service: str) -> Callable[[], None]:
     """Begins to export if the environment asks for it; returns what ends it (and blocks while it sends the
     rest). Raises StartupError if it cannot."""
     global _exporting
-    if not any(map(wanted, ("traces", "metrics"))):
+    if not (wanted("traces") or wanted("metrics")):
         return lambda: None
     try:
         resource = _resource(service)

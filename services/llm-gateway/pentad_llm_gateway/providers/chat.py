@@ -115,7 +115,7 @@ def _chunk(data: bytes, response: Response) -> Fields:
     if error := chunk.error:
         from openai import APIError
 
-        message = error.message if isinstance(error, dict) else error
+        message = error.message if isinstance(error, Fields) else error
         raise APIError(str(message or ""), request=response.request, body=error)
     return cast(Fields, chunk)
 
