@@ -23,6 +23,8 @@ from benchmarks.gateway.tally import Tally
 
 WARM_UP_CALLS = 20
 """At least; connections are open by then. Not measured."""
+TAIL_SECONDS = 6.0
+"""For calls under way when the time is over; what takes longer is left."""
 
 
 async def main() -> None:
@@ -63,22 +65,31 @@ async def work(job: Job, client: Client, tally: Tally, numbers: Any) -> None:
             await call(job, client, tally, next(numbers))
 
     share = -(-job.calls // job.concurrency)
-    await asyncio.gather(*(caller(share) for _ in range(job.concurrency)))
+    callers = [asyncio.create_task(caller(share)) for _ in range(job.concurrency)]
+    done, late = await asyncio.wait(callers, timeout=job.seconds + TAIL_SECONDS)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 async def _ask(job: Job, client: Client, tally: Tally, number: int) -> None:
     began = time.perf_counter()
     text = await client.ask(job, number)
-    tally.whole(time.perf_counter() - began, len(text))
+    tally.came(len(text))
+    tally.ended(time.perf_counter() - began)
 
 
 async def _stream(job: Job, client: Client, tally: Tally, number: int) -> None:
     began = time.perf_counter()
-    first, length = None, 0
+    begun = False
     async for text in client.stream(job, number):
-        first = first or time.perf_counter() - began
-        length += len(text)
-    tally.streamed(time.perf_counter() - began, length, first)
+        if not begun:
+            tally.begun(time.perf_counter() - began)
+            begun = True
+        tally.came(len(text))
+    tally.ended(time.perf_counter() - began)
 
 
 async def _line() -> str:

@@ -87,7 +87,8 @@ class House:
             profile.stop()
         found = metrics(scenario, said, self._upstream.answers() - answers)
         if gateway.processes:
-            found["gateway_cpu_per_call"] = 1000 * (gateway.cpu_seconds() - cpu) / said["calls"]
+            used = gateway.cpu_seconds() - cpu
+            found["gateway_cpu_per_call"] = 1000 * used / whole_calls(scenario, said)
         if scenario.memory:
             found |= {"rss_before": memory / MIB, "rss_after": gateway.memory_bytes() / MIB}
             gateway.stop()
@@ -129,7 +130,7 @@ def metrics(scenario: Scenario, said: Mapping[str, Any], answers: int) -> dict[s
 
     Raises RuntimeError if the cache was to answer and did not.
     """
-    rate = said["calls"] / said["elapsed"]
+    rate = whole_calls(scenario, said) / said["elapsed"]
     found = {"calls_per_second": rate}
     if scenario.cache:
         if answers > said["calls"] * 0.1:
@@ -142,8 +143,13 @@ def metrics(scenario: Scenario, said: Mapping[str, Any], answers: int) -> dict[s
         found |= {name: said[name] for name in ("latency_p50", "latency_p99")}
     if scenario.memory:
         found["calls"] = said["calls"]
-    found["client_cpu_per_call"] = 1000 * said["cpu"] / said["calls"]
+    found["client_cpu_per_call"] = 1000 * said["cpu"] / whole_calls(scenario, said)
     return found
+
+
+def whole_calls(scenario: Scenario, said: Mapping[str, Any]) -> float:
+    """How many answers came, those that were left unfinished by their part."""
+    return float(said["tokens"]) / scenario.tokens
 
 
 def add_differences(of_one_run: Mapping[tuple[str, str], dict[str, float]], scenario: Scenario) -> None:

@@ -16,33 +16,40 @@ class Tally:
         self._first: list[float] = []
         self._characters = 0
 
-    def whole(self, took: float, length: int) -> None:
-        """An answer of so many characters. Raises RuntimeError if there are none."""
-        if not length:
-            raise RuntimeError("an answer was empty")
-        self._took.append(took)
-        self._characters += length
+    def begun(self, after: float) -> None:
+        """The first piece of a streamed answer is there."""
+        self._first.append(after)
 
-    def streamed(self, took: float, length: int, first: float | None) -> None:
-        """A streamed answer, whose first piece came after `first`."""
-        self.whole(took, length)
-        if first is not None:
-            self._first.append(first)
+    def came(self, characters: int) -> None:
+        """A piece of an answer, or all of it. Raises RuntimeError if it is empty."""
+        if not characters:
+            raise RuntimeError("an answer was empty")
+        self._characters += characters
+
+    def ended(self, took: float) -> None:
+        """An answer is complete."""
+        self._took.append(took)
 
     def report(self, elapsed: float, cpu: float) -> dict[str, Any]:
-        """For the benchmark: rates over `elapsed`, percentiles in milliseconds, `cpu` in all."""
+        """For the benchmark: percentiles in milliseconds; `cpu` in all. Raises RuntimeError if there was
+        nothing."""
+        if not self._characters:
+            raise RuntimeError("nothing was answered in time")
         report = {
             "calls": len(self._took),
             "elapsed": elapsed,
             "cpu": cpu,
-            "latency_p50": 1000 * at(self._took, 0.5),
-            "latency_p99": 1000 * at(self._took, 0.99),
+            "tokens": self._characters / len(TOKEN),
         }
+        if self._took:
+            report |= {
+                "latency_p50": 1000 * at(self._took, 0.5),
+                "latency_p99": 1000 * at(self._took, 0.99),
+            }
         if self._first:
             report |= {
                 "first_token_p50": 1000 * at(self._first, 0.5),
                 "first_token_p99": 1000 * at(self._first, 0.99),
-                "tokens": self._characters / len(TOKEN),
             }
         return report
 

@@ -32,8 +32,10 @@ def test_a_stream_ends_with_usage_only_where_it_was_asked_for() -> None:
 def test_first_tokens_and_rates_are_told_of_streams() -> None:
     """Tokens are counted by their characters, whatever pieces they came in."""
     tally = Tally()
-    tally.streamed(0.5, 64 * len(upstream.TOKEN), 0.010)
-    tally.streamed(0.7, 64 * len(upstream.TOKEN), 0.030)
+    for first in (0.010, 0.030):
+        tally.begun(first)
+        tally.came(64 * len(upstream.TOKEN))
+        tally.ended(first + 0.5)
     found = metrics(SCENARIOS["stream-100"], tally.report(elapsed=2.0, cpu=0.1), answers=2)
     assert found["tokens_per_second"] == 64
     assert found["first_token_p99"] == pytest.approx(30)
@@ -43,7 +45,18 @@ def test_first_tokens_and_rates_are_told_of_streams() -> None:
 def test_an_empty_answer_is_no_answer() -> None:
     """A gateway that answers nothing is not fast."""
     with pytest.raises(RuntimeError, match="empty"):
-        Tally().whole(0.1, 0)
+        Tally().came(0)
+    with pytest.raises(RuntimeError, match="nothing"):
+        Tally().report(1.0, 1.0)
+
+
+def test_what_came_of_answers_that_were_left_counts() -> None:
+    """A system that is too slow to end a stream in time is not told to have sent nothing."""
+    tally = Tally()
+    tally.begun(0.010)
+    tally.came(32 * len(upstream.TOKEN))
+    found = metrics(SCENARIOS["stream-100"], tally.report(elapsed=2.0, cpu=0.1), answers=1)
+    assert (found["tokens_per_second"], found["calls_per_second"]) == (16, 0.25)
 
 
 @pytest.mark.parametrize(("answers", "fine"), [(1, True), (100, False)])
@@ -51,7 +64,8 @@ def test_hits_are_hits_only_while_the_provider_rests(answers: int, fine: bool) -
     """A cache that is not asked, or not there, is no figure but a failure."""
     tally = Tally()
     for _ in range(100):
-        tally.whole(0.01, 5)
+        tally.came(64 * len(upstream.TOKEN))
+        tally.ended(0.01)
     report = tally.report(elapsed=0.5, cpu=0.1)
     if fine:
         assert metrics(SCENARIOS["cache-10"], report, answers)["hits_per_second"] == 200
