@@ -127,7 +127,7 @@ async def test_words_and_keys_stay_where_they_belong(
         for provider in PROVIDERS:
             await everything_happens(started.pentad, upstream, f"{provider}/some-model")
         metrics = await started.metrics()
-        own_key = started.pentad.config.api_key.rpartition("_")[2]
+        own_key = started.pentad.config.api_key.split("_", 2)[2]
     log, exported = started.log.read_text(), b"".join(collector.bodies).decode(errors="replace")
     rows = await asyncio.to_thread(contents, llm_database)
     assert len(collector.named("chat some-model")) >= 45
