@@ -35,7 +35,7 @@ setup: $(RUNTIME_STAMP) ## Make .venv and install Pentad there
 	@echo "Pentad is installed: $(BIN)/pentad"
 
 ##@ Develop
-.PHONY: setup-dev check test test-unit bench bench-bus
+.PHONY: setup-dev check test test-unit bench bench-bus bench-gateway
 setup-dev: $(DEV_STAMP) ## Like setup, with what tests and checks need
 
 check: lint test-all ## What CI runs: all static checks, then all tests
@@ -55,6 +55,9 @@ bench: setup-dev ## Measure; writes benchmarks/results/
 
 bench-bus: setup-dev $(BENCH_STAMP) ## The message bus beside its peers; ARGS="--quick" takes 3 minutes, "--help" says more
 	@$(BIN)/python -m benchmarks.bus $(ARGS)
+
+bench-gateway: setup-dev $(BENCH_STAMP) ## The LLM gateway beside LiteLLM's proxy; ARGS="--quick" takes 3 minutes
+	@$(BIN)/python -m benchmarks.gateway $(ARGS)
 
 .PHONY: lint format typecheck imports
 lint: setup-dev style typecheck imports proto-check proto-lint ## All static checks
@@ -113,7 +116,7 @@ clean: ## Delete the environment and every cache in this folder
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---------------------------------------------------------------------------------------------- environment
 
@@ -147,7 +150,7 @@ $(DEV_STAMP): requirements/dev.txt $(RUNTIME_STAMP)
 	@touch $@
 
 $(BENCH_STAMP): requirements/bench.txt $(BUILD_STAMP)
-	@echo "→ installing what the bus is compared with, in $(BENCH_VENV)"
+	@echo "→ installing what Pentad is compared with, in $(BENCH_VENV)"
 	@$(PYTHON) -m venv --without-pip $(BENCH_VENV)
 	@$(UV) pip install --python $(BENCH_VENV)/bin/python --compile-bytecode --require-hashes --no-deps -r $<
 	@touch $@

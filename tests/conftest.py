@@ -8,6 +8,7 @@ pytest_plugins = [  # each after what it imports
     "tests.fixtures.databases",
     "tests.fixtures.valkey",
     "tests.fixtures.buses",
+    "tests.fixtures.otlp",
     "tests.fixtures.upstream",
     "tests.fixtures.llm_gateway",
     "tests.fixtures.deployments",

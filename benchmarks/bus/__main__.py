@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from benchmarks.bus.profile import Profile
 from benchmarks.bus.scenario import SCENARIOS, Scenario
 from benchmarks.bus.system import SYSTEMS, System
 from benchmarks.bus.table import show
+from benchmarks.options import count, named
 from benchmarks.report import Row, row, save
 
 RUNS = 3
@@ -74,10 +75,10 @@ def _options() -> argparse.Namespace:
         epilog=EXAMPLES + _listed(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--systems", type=_named(SYSTEMS), default=list(SYSTEMS), metavar="A,B")
+    parser.add_argument("--systems", type=named(SYSTEMS), default=list(SYSTEMS), metavar="A,B")
     known = dict.fromkeys([*SCENARIOS, *scale.STEPS])
-    parser.add_argument("--scenarios", type=_named(known), default=list(SCENARIOS), metavar="A,B")
-    parser.add_argument("--runs", type=_count, default=None, metavar="N", help="of each, interleaved (3)")
+    parser.add_argument("--scenarios", type=named(known), default=list(SCENARIOS), metavar="A,B")
+    parser.add_argument("--runs", type=count, default=None, metavar="N", help="of each, interleaved (3)")
     parser.add_argument("--quick", action="store_true", help="short measurements, and one run unless --runs")
     parser.add_argument("--scale", action="store_true", help="how cost grows with agents and queued messages")
     parser.add_argument("--output", metavar="NAME", help="benchmarks/results/NAME.json (bus, or bus-scale)")
@@ -101,23 +102,6 @@ def _listed() -> str:
     scales = "\n".join(f"  {name:<24} {what}" for name, what in scale.SCALES.items())
     systems = f"\nsystems:\n  {', '.join(SYSTEMS)}\n"
     return f"{systems}\nscenarios:\n{scenarios}\n\nhow cost grows (--scale: all):\n{scales}\n"
-
-
-def _named(known: Mapping[str, object]) -> Callable[[str], list[str]]:
-    def names(text: str) -> list[str]:
-        chosen = [name.strip() for name in text.split(",") if name.strip()]
-        for name in chosen:
-            if name not in known:
-                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
-        return chosen
-
-    return names
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError("a number of 1 or more is wanted")
-    return int(text)
 
 
 def _available(names: Sequence[str]) -> list[System]:

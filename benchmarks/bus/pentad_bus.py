@@ -19,6 +19,8 @@ from benchmarks.bus.broker import Broker, free_port
 from benchmarks.bus.peers import Valkey
 from pentad_bus.settings import BusSettings
 
+SERVICE = "pentad.bus.v1.BusService"
+
 
 class PentadBus(Broker):
     """`python -m pentad_bus` on SQLite."""
@@ -26,8 +28,8 @@ class PentadBus(Broker):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.state = folder / "state"
-        template, self.key = _template()
-        shutil.copytree(template, self.state)
+        empty, self.key = template()
+        shutil.copytree(empty, self.state)
 
     def start(self) -> None:
         self.start_bus(self.port)
@@ -42,7 +44,7 @@ class PentadBus(Broker):
             "PENTAD_LOG_FORMAT": "json",
             **{f"PENTAD_{name.upper()}": value for name, value in settings.items()},
         }
-        self.run(sys.executable, "-m", "pentad_bus", env=environment, ready=lambda: serves(port))
+        self.run(sys.executable, "-m", "pentad_bus", env=environment, ready=lambda: serves(port, SERVICE))
 
 
 class PentadRedisBus(PentadBus):
@@ -80,7 +82,7 @@ class PentadRedisPair(PentadRedisBus):
 
 
 @functools.cache
-def _template() -> tuple[Path, str]:
+def template() -> tuple[Path, str]:
     """A folder with both databases, migrated and empty, to copy; and the key of an agent host."""
     folder = Path(tempfile.mkdtemp(prefix="pentad-bench-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -91,8 +93,8 @@ def _template() -> tuple[Path, str]:
     return folder, json.loads(done.stdout)["agent_key"]
 
 
-def serves(port: int) -> bool:
-    """Whether the bus at the port says so itself."""
+def serves(port: int, service: str) -> bool:
+    """Whether the service at the port says so itself."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         check: Any = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
@@ -100,7 +102,7 @@ def serves(port: int) -> bool:
             health_pb2.HealthCheckResponse.FromString,
         )
         try:
-            answer = check(health_pb2.HealthCheckRequest(service="pentad.bus.v1.BusService"), timeout=1)
+            answer = check(health_pb2.HealthCheckRequest(service=service), timeout=1)
         except grpc.RpcError:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

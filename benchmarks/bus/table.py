@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -25,16 +25,17 @@ HEADINGS = {
 }
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Prints medians, and the spread of the throughput."""
+def show(rows: Sequence[Row], headings: Mapping[str, str] = HEADINGS) -> None:
+    """Prints medians, and the spread of rates."""
     metrics = list(dict.fromkeys(one.metric for one in rows))
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left")
     for heading in ("scenario", "system"):
         table.add_column(heading)
     for metric in metrics:
         unit = next(one.unit for one in rows if one.metric == metric)
-        heading = HEADINGS.get(metric, metric)
-        table.add_column(heading if unit in ("msg/s", "messages") else f"{heading} {unit}", justify="right")
+        heading = headings.get(metric, metric)
+        plain = unit in ("msg/s", "messages") or unit in heading
+        table.add_column(heading if plain else f"{heading} {unit}", justify="right")
     found: dict[tuple[str, str], dict[str, Row]] = {}
     for one in rows:
         found.setdefault((one.scenario, one.system), {})[one.metric] = one
@@ -46,7 +47,7 @@ def show(rows: Sequence[Row]) -> None:
 def _cell(one: Row | None) -> str:
     if one is None:
         return ""
-    if one.unit == "msg/s":
+    if one.unit.endswith("/s"):
         spread = f" ({one.min:,.0f}-{one.max:,.0f})" if one.runs > 1 else ""
         return f"{one.median:,.0f}{spread}"
     return f"{one.median:,.4g}"

@@ -28,6 +28,10 @@ class ServiceProcess:
             **{f"PENTAD_{name.upper()}": value for name, value in settings.items()},
         }
 
+    def set(self, variables: Mapping[str, str]) -> None:
+        """Variables by their own names, for the next start."""
+        self._environ = {**self._environ, **variables}
+
     @property
     def pid(self) -> int:
         """The process's id."""

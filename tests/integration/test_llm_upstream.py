@@ -54,8 +54,9 @@ async def test_answer_and_account(house: House, pentad: Pentad, model: str) -> N
 
 
 @every_provider
-async def test_stream_ends_once(pentad: Pentad, model: str) -> None:
+async def test_stream_ends_once(upstream: Upstream, pentad: Pentad, model: str) -> None:
     """A streamed answer is deltas and then exactly one End with the provider's usage."""
+    upstream.will(Answer(pause=0.05))
     async with pentad.llm.stream("hi", model=model) as stream:
         events = [event async for event in stream]
     assert [event.text for event in events if isinstance(event, llm_pb2.Delta)] == [
@@ -100,7 +101,8 @@ async def test_retried(upstream: Upstream, house: House, pentad: Pentad, model: 
         assert (await pentad.llm.invoke("hi", model=model)).served.attempts == 3
     upstream.will(Cut(0), Cut(0))
     async with pentad.llm.stream("hi", model=model) as stream:
-        assert len([event async for event in stream]) == 5
+        assert [event async for event in stream]
+    assert stream.text == "one two three four"
     assert len(upstream.requests) == 15
     assert [row.attempts for row in await rows(house)] == [3] * 5
 

@@ -19,7 +19,7 @@ PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES: list[str] = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 # The extra that an image with this package installs; what is not named here is for clients and needs none.
 EXTRAS = {
-    "pentad_common": "common",
+    "pentad_common": "common,otel",
     "pentad_bus": "bus",
     "pentad_registry": "registry",
     "pentad_context": "context",
@@ -42,7 +42,8 @@ def declared(extra: str | None) -> set[str]:
     """Distributions that an installation with `extra` asks for, those of `pentad[…]` within it too."""
     project = PYPROJECT["project"]
     names = {canonical(item) for item in project["dependencies"]}
-    for item in project["optional-dependencies"][extra] if extra else []:
+    extras = extra.split(",") if extra else []
+    for item in (item for one in extras for item in project["optional-dependencies"][one]):
         nested = re.match(r"pentad\[([a-z,-]+)\]", item)
         names |= set().union(*map(declared, nested[1].split(","))) if nested else {canonical(item)}
     return names

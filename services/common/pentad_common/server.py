@@ -30,8 +30,10 @@ from pentad_common.interceptors.errors import Errors
 from pentad_common.interceptors.metrics import Metrics
 from pentad_common.interceptors.open_streams import OpenStreams
 from pentad_common.interceptors.request_log import RequestLog
+from pentad_common.interceptors.tracing import Tracing
 from pentad_common.interceptors.validation import Validation
 from pentad_common.keys import KeyStore
+from pentad_common.otel import start_exporting
 from pentad_common.settings import ServiceSettings
 from pentad_common.telemetry import configure_logging, get_logger, serve_metrics
 
@@ -89,6 +91,7 @@ class Server:
         self.companions: list[Companion] = []
         self._server: aio.Server | None = None
         self._stop_metrics: Callable[[], None] = lambda: None
+        self._stop_exporting: Callable[[], None] = lambda: None
         configure_logging(area, settings.log_format, settings.log_level)
 
     def add(self, register: Register, servicer: Any, *, hand_checked: Sequence[str] = ()) -> None:
@@ -119,6 +122,7 @@ class Server:
         """
         return [
             RequestLog(),
+            Tracing(),
             Metrics(),
             errors or Errors(),
             Authentication(self.keys, streams or self._streams),
@@ -139,6 +143,7 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         _add_reflection(server, self._names)
         address = _bind(server, self.settings)
+        self._stop_exporting = start_exporting(f"pentad-{self.area}")
         if self.settings.metrics_port:
             self._stop_metrics = serve_metrics(self.settings.host, self.settings.metrics_port)
         await server.start()
@@ -185,6 +190,7 @@ class Server:
             if isinstance(problem, Exception):
                 log.error("a companion did not stop", exc_info=problem)
         await metrics
+        await asyncio.to_thread(self._stop_exporting)
         log.info("stopped")
 
     async def run(self, on_drain: OnDrain | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +21,7 @@ from pentad_llm_gateway.completion import (
     Opened,
     ReasoningDelta,
     TextDelta,
+    ToolCall,
     ToolCallDelta,
     Usage,
     estimate_input,
@@ -51,7 +53,7 @@ class Served:
 
 @dataclass(slots=True)
 class CallRecord:
-    """Filled in while the call goes on; kept in `llm_calls` when it ends. Holds none of the words."""
+    """Filled in while the call goes on; kept in `llm_calls` when it ends."""
 
     caller: CallContext
     target: Target
@@ -87,6 +89,16 @@ class CallRecord:
     _given_up: str = ""
     """The reason why the target could not answer."""
     _fitted: Completion | None = field(default=None, repr=False)
+    chunk_seconds: array[float] = field(default_factory=lambda: array("d"), repr=False)
+    """How long each chunk of a stream came after the one before."""
+    _last_chunk: float = 0.0
+    words: list[str] | None = field(default=None, repr=False)
+    """What the model said, if the operator wants it in logs and spans; None if not, which is usual."""
+
+    @property
+    def operation(self) -> str:
+        """What is done, in the words of OpenTelemetry's conventions."""
+        return "embeddings" if getattr(self.requested, "purpose", "") == "embedding" else "chat"
 
     @property
     def completion(self) -> Completion:
@@ -119,8 +131,14 @@ class CallRecord:
         match event:
             case TextDelta(text) | ToolCallDelta(arguments=text) | ReasoningDelta(text=text):
                 self._output_estimate += max(1.0, estimate_tokens(text))
+                now = time.perf_counter()
                 if self.first_token is None:
-                    self.first_token = time.perf_counter()
+                    self.first_token = now
+                else:
+                    self.chunk_seconds.append(now - self._last_chunk)
+                self._last_chunk = now
+                if self.words is not None:
+                    self.words.append(text)
             case Opened():
                 self.model = event.model or self.model
                 self.provider_request_id = event.provider_request_id or self.provider_request_id
@@ -138,6 +156,13 @@ class CallRecord:
         self._usage = answer.usage
         if answer.usage is None:
             self._output_estimate = estimate_tokens(answer.message.text)
+        if self.words is not None:
+            calls = [
+                f"{part.name}({part.arguments})"
+                for part in answer.message.parts
+                if isinstance(part, ToolCall)
+            ]
+            self.words += [answer.message.text, *calls]
 
     def embedded(self, vectors: Vectors) -> None:
         """Takes in vectors."""

@@ -30,6 +30,7 @@ from pentad_llm_gateway.pace import Pace
 from pentad_llm_gateway.replies import Done, Embedded, Failed, Frame, Reply
 from pentad_llm_gateway.retry import RetryPolicy, retrying
 from pentad_llm_gateway.settings import GatewaySettings
+from pentad_llm_gateway.spans import asked, said, spanned
 from pentad_llm_gateway.store.base import ModelUsage, UsageQuery
 from pentad_llm_gateway.streaming import Begun, begin, frames
 from pentad_llm_gateway.target import Target
@@ -53,6 +54,7 @@ class Gateway:
         self._generations = generations
         self._ledger = ledger
         self._limits = limits or NoLimits()
+        self._keeps_words = settings.llm_log_words
         self._retry = RetryPolicy(settings.llm_attempts, settings.llm_retry_seconds)
         self.breakers = Breakers(lambda: generations.current.catalog.breaker)
         self._asker = Asker(self._retry, self.breakers, self._limits)
@@ -163,7 +165,8 @@ class Gateway:
             candidates = (router.candidates if answers else router.embedding_candidates)(completion.model)
             call = CallRecord(caller, candidates.first, completion, streamed)
             call.failed_models = candidates.failed_models
-            with self._recorded(call):
+            call.words = [] if self._keeps_words else None
+            with spanned(call), self._recorded(call):
                 yield call, candidates
 
     @contextmanager
@@ -203,6 +206,8 @@ class Gateway:
             if not call.told_by_another:
                 self._ledger.record(call)
                 _log(call)
+                if call.words is not None:
+                    log.info("llm words", call=call.id, asked=asked(call.requested), said=said(call.words))
 
 
 def _log(call: CallRecord) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 
@@ -21,13 +22,16 @@ _A_BATCH = 500
 _MOST_PENDING = 50_000
 _RETRY_SECONDS = 1.0
 _FLUSH_SECONDS = 2.0
+_REST_SECONDS = 0.1
+"""Between two batches: a commit costs as much as twenty rows."""
 
 
 class Ledger:
-    """Writes behind, in batches: whatever ended while the last batch was written is the next one.
+    """Writes behind, in batches: whatever ended while the last batch was written, and in a short rest after
+    it, is the next one.
 
-    A graceful stop loses nothing; a killed process loses what ended in its last few milliseconds. While the
-    database cannot be used, calls pile up here, to a bound.
+    A graceful stop loses nothing; a killed process loses what ended in its last hundred milliseconds. While
+    the database cannot be used, calls pile up here, to a bound.
     """
 
     def __init__(self, store: CallStore) -> None:
@@ -37,6 +41,8 @@ class Ledger:
         self._recorded = 0
         self._settled = 0
         self._progress = asyncio.Event()
+        self._wanted = asyncio.Event()
+        """Someone waits for what is recorded."""
 
     def record(self, call: CallRecord) -> None:
         """Keeps a call that has ended. Does not wait."""
@@ -52,6 +58,7 @@ class Ledger:
     async def flush(self, seconds: float = _FLUSH_SECONDS) -> bool:
         """Waits until what was recorded so far is kept, at most `seconds`; returns whether it is."""
         until = self._recorded
+        self._wanted.set()
         try:
             async with asyncio.timeout(seconds):
                 while self._settled < until:
@@ -91,8 +98,17 @@ class Ledger:
                 else:
                     kept = {call.id for call in batch}
                     self._settle(sum(call.id in kept for call in islice(self._pending, len(batch))))
+                    await self._rest()
         finally:
             self._writer = None
+
+    async def _rest(self) -> None:
+        if self._pending and self._wanted.is_set():
+            return
+        self._wanted.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REST_SECONDS):
+                await self._wanted.wait()
 
     async def _keep(self, batch: list[CallRecord]) -> None:
         """Keeps a batch. One that cannot be kept, as of a tenant that is gone, holds up no others."""

@@ -1,32 +1,29 @@
-"""Metrics of calls to models, by the names of OpenTelemetry's GenAI conventions in Prometheus' spelling.
-
-The names are all here, because the conventions still move.
-"""
+"""Metrics of calls to models, by OpenTelemetry's GenAI conventions: for Prometheus in its spelling, and for a
+collector where one is set."""
 
 from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from pentad_common import conventions as names
+from pentad_common import otel
 from pentad_llm_gateway.call_record import CallRecord
 
-_SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+_LABELS = ["gen_ai_provider_name", "gen_ai_request_model"]
 
-DURATION = Histogram(
-    "gen_ai_client_operation_duration_seconds",
-    "How long calls to models took, waits and retries included.",
-    ["gen_ai_provider_name", "gen_ai_request_model", "error_type"],
-    buckets=_SECONDS,
-)
-FIRST_CHUNK = Histogram(
-    "gen_ai_client_operation_time_to_first_chunk_seconds",
-    "How long streamed answers took to begin.",
-    ["gen_ai_provider_name", "gen_ai_request_model"],
-    buckets=_SECONDS,
-)
+
+def _histogram(what: names.Distribution, *more: str) -> Histogram:
+    name = f"{names.prometheus(what.name)}_seconds"
+    return Histogram(name, what.description, [*_LABELS, *more], buckets=what.buckets)
+
+
+DURATION = _histogram(names.OPERATION_DURATION, "error_type")
+FIRST_CHUNK = _histogram(names.FIRST_CHUNK)
+OUTPUT_CHUNK = _histogram(names.OUTPUT_CHUNK)
 TOKENS = Counter(
-    "gen_ai_client_token_usage",
-    "Tokens that calls to models used.",
-    ["gen_ai_provider_name", "gen_ai_request_model", "gen_ai_token_type"],
+    names.prometheus(names.TOKEN_USAGE.name),
+    names.TOKEN_USAGE.description,
+    [*_LABELS, "gen_ai_token_type"],
 )
 RETRIES = Counter(
     "pentad_llm_retries", "Attempts that failed and were tried again.", ["gen_ai_provider_name", "error_type"]
@@ -66,10 +63,23 @@ def observe(call: CallRecord) -> None:
     if call.cached:
         return
     provider, model = call.target.provider.name, call.target.label
-    DURATION.labels(provider, model, "" if call.status == "OK" else call.status).observe(call.latency)
-    first = call.time_to_first_token
-    if first is not None:
-        FIRST_CHUNK.labels(provider, model).observe(first)
-    usage = call.usage
-    TOKENS.labels(provider, model, "input").inc(usage.input_tokens)
-    TOKENS.labels(provider, model, "output").inc(usage.output_tokens)
+    usage, failed = call.usage, "" if call.status == "OK" else call.status
+    about = {names.OPERATION: call.operation, names.PROVIDER: provider, names.REQUEST_MODEL: model}
+    DURATION.labels(provider, model, failed).observe(call.latency)
+    otel.record(
+        names.OPERATION_DURATION, call.latency, about | ({names.ERROR_TYPE: failed} if failed else {})
+    )
+    if call.time_to_first_token is not None:
+        FIRST_CHUNK.labels(provider, model).observe(call.time_to_first_token)
+        otel.record(names.FIRST_CHUNK, call.time_to_first_token, about)
+    if call.chunk_seconds:
+        _observe_chunks(OUTPUT_CHUNK.labels(provider, model), call, about)
+    for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
+        TOKENS.labels(provider, model, kind).inc(tokens)
+        otel.record(names.TOKEN_USAGE, tokens, about | {names.TOKEN_TYPE: kind})
+
+
+def _observe_chunks(histogram: Histogram, call: CallRecord, about: dict[str, str]) -> None:
+    for seconds in call.chunk_seconds:
+        histogram.observe(seconds)
+        otel.record(names.OUTPUT_CHUNK, seconds, about)

@@ -12,6 +12,7 @@ from pentad_common.call import current_call
 from pentad_common.cursor import page_size
 from pentad_llm_gateway import batch_conversion, conversion
 from pentad_llm_gateway.batches.batches import Batches
+from pentad_llm_gateway.coalescing import coalesced
 from pentad_llm_gateway.gateway import Gateway
 from pentad_llm_gateway.generation import Generations
 from pentad_llm_gateway.listing import list_aliases, list_models
@@ -41,7 +42,8 @@ class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
         """See llm.proto."""
         completion = conversion.read_completion(request.completion)
         policy = conversion.read_cache_policy(request)
-        async with aclosing(self._gateway.stream(current_call(), completion, policy)) as frames:
+        answer = self._gateway.stream(current_call(), completion, policy)
+        async with aclosing(coalesced(answer)) as frames:
             async for frame in frames:
                 yield conversion.frame_proto(frame)
 

@@ -88,6 +88,9 @@ class GatewaySettings(ServiceSettings):
     llm_batch_retention_seconds: float = Field(default=30 * 86_400.0, gt=0)
     """How long results can be read; requests are deleted as soon as they have one."""
 
+    llm_log_words: bool = False
+    """Whether prompts and answers are in logs and spans. Keys never are."""
+
     llm_local_context_tokens: int = Field(default=4096, ge=256, le=8192)
     """Input and output of one call together. Each thousand takes about 45 MB."""
     llm_local_parallel: int = Field(default=2, ge=1, le=16)

@@ -56,5 +56,7 @@ async def frames(begun: Begun, call: CallRecord) -> AsyncGenerator[Frame, None]:
         call.end(error.reason)
         yield Failed(error, call.usage, call.cost_micros, call.served())
         return
+    finally:
+        begun.pace.close()
     call.end()
     yield Done(event.finish_reason, call.usage, call.cost_micros, call.served())

@@ -56,8 +56,8 @@ def unexpected() -> Internal:
 
 async def _abort(rpc: Rpc, error: PentadError) -> NoReturn:
     rpc.code = error.code
-    if error.code is not Code.INTERNAL:
-        log.debug("refused", code=error.code.name, reason=error.reason, detail=error.message)
+    if error.code is not Code.INTERNAL:  # not what it says: that may be the caller's words, or a provider's
+        log.debug("refused", code=error.code.name, reason=error.reason)
     status = rpc_status.to_status(to_status(error))
     trailing = (*status.trailing_metadata, ("pentad-request-id", rpc.request_id), *_pushback(error))
     await rpc.context.abort(status.code, status.details, trailing)

@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from pentad_common import conventions as names
+from pentad_common import otel
 from pentad_common.interceptors.chain import Interceptor, Rpc
-
-_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 CALLS = Counter("rpc_server_calls", "RPCs that ended, by their status code.", ["method", "code"])
 DURATION = Histogram(
-    "rpc_server_call_duration_seconds",
-    "How long RPCs took, from first to last byte.",
+    f"{names.prometheus(names.RPC_DURATION.name)}_seconds",
+    names.RPC_DURATION.description,
     ["method", "code"],
-    buckets=_BUCKETS,
+    buckets=names.RPC_DURATION.buckets,
 )
 OPEN = Gauge("rpc_server_open_calls", "RPCs that are being served.", ["method"])
 
@@ -36,4 +36,14 @@ class Metrics(Interceptor):
         finally:
             gauge.dec()
             CALLS.labels(method, rpc.code.name).inc()
-            DURATION.labels(method, rpc.code.name).observe(time.perf_counter() - rpc.started)
+            took = time.perf_counter() - rpc.started
+            DURATION.labels(method, rpc.code.name).observe(took)
+            otel.record(
+                names.RPC_DURATION,
+                took,
+                {
+                    names.RPC_SYSTEM: "grpc",
+                    names.RPC_METHOD: method.lstrip("/"),
+                    names.RPC_STATUS: rpc.code.name,
+                },
+            )

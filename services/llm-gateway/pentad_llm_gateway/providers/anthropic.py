@@ -50,8 +50,9 @@ class AnthropicProvider(Provider):
         return key.get_secret_value() if key else ""
 
     def _make(self) -> AsyncAnthropic:
-        from anthropic import DEFAULT_CONNECTION_LIMITS, AsyncAnthropic, DefaultAsyncHttpxClient
-        from httpx2 import AsyncClient
+        from anthropic import AsyncAnthropic
+
+        from pentad_llm_gateway.providers.transport import http_client
 
         timeout = http_timeout(self.time_limits())
         ambient = not self.entry.base_url
@@ -60,15 +61,7 @@ class AnthropicProvider(Provider):
             api_key=self._key(),
             max_retries=0,
             timeout=timeout,
-            # Anthropic's own client takes the environment's proxies whatever `trust_env` says.
-            http_client=DefaultAsyncHttpxClient(timeout=timeout)
-            if ambient
-            else AsyncClient(
-                timeout=timeout,
-                trust_env=False,
-                follow_redirects=True,
-                limits=DEFAULT_CONNECTION_LIMITS,
-            ),
+            http_client=http_client(timeout, trust_env=ambient),
             open_telemetry=False,
         )
         if not ambient:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from abc import abstractmethod
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pentad_llm_gateway.completion import Answer, Completion, Event, TokenCount, estimate_input
 from pentad_llm_gateway.embedding import Texts, Vectors
 from pentad_llm_gateway.errors import cut_short
 from pentad_llm_gateway.pace import TimeLimits
+from pentad_llm_gateway.providers import sse
 from pentad_llm_gateway.providers.base import Provider
 from pentad_llm_gateway.providers.chat_format import (
     CHAT_HINTS,
@@ -19,18 +21,26 @@ from pentad_llm_gateway.providers.chat_format import (
     read_vectors,
     request_body,
 )
+from pentad_llm_gateway.providers.fields import Fields, fields
 from pentad_llm_gateway.providers.sdk_errors import translated
 from pentad_llm_gateway.tokenizer import count_words, has_tokenizer, is_plain
 
 if TYPE_CHECKING:
-    from httpx2 import Timeout
+    from httpx2 import Response, Timeout
     from openai import AsyncOpenAI
 
 _AFTER_OURS = 1.0
+_PATH = "/chat/completions"
+_STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 class ChatProvider(Provider):
-    """Subclasses say where the server is, by `client()`."""
+    """Subclasses say where the server is, by `client()`.
+
+    The SDK is used by its `post`: it has the addresses, the key, the errors and the frames of streams. Its
+    models of requests and answers are left out: they are a third of what a call with them costs, and more of
+    a stream.
+    """
 
     limit_field = "max_tokens"
     strict_schemas = False
@@ -45,23 +55,31 @@ class ChatProvider(Provider):
 
     async def invoke(self, model: str, completion: Completion) -> Answer:
         """See Provider."""
+        from httpx2 import Response
+
         with translated(self.name):
             client = await self.client()
-            raw = await client.chat.completions.with_raw_response.create(**self._arguments(model, completion))
-            return read_answer(raw.parse(), raw.headers.get("x-request-id", ""))
+            response = await client.post(
+                _PATH, cast_to=Response, **posted(self._arguments(model, completion))
+            )
+            return read_answer(fields(response.json()), response.headers.get("x-request-id", ""))
 
     async def stream(self, model: str, completion: Completion) -> AsyncGenerator[Event, None]:
         """See Provider."""
+        from openai import AsyncStream
+
         with translated(self.name):
             client = await self.client()
-            arguments = self._arguments(model, completion) | {"stream_options": {"include_usage": True}}
-            chunks = await client.chat.completions.create(**arguments, stream=True)
+            arguments = posted(self._arguments(model, completion) | _STREAM)
+            kind = AsyncStream[object]
+            chunks = await client.post(_PATH, cast_to=object, stream=True, stream_cls=kind, **arguments)
         reader = ChunkReader(chunks.response.headers.get("x-request-id", ""))
         try:
             with translated(self.name):
-                async for chunk in chunks:
-                    for event in reader.read(chunk):
-                        yield event
+                async for together in sse.events(chunks.response.aiter_bytes()):
+                    for data in together:
+                        for event in reader.read(_chunk(data, chunks.response)):
+                            yield event
         finally:
             await chunks.close()
         finished = reader.finished()
@@ -120,6 +138,25 @@ class ChatProvider(Provider):
         )
 
 
+def _chunk(data: bytes, response: Response) -> Fields:
+    """A stream's event. Raises the SDK's error for one that tells an error."""
+    chunk = fields(json.loads(data))
+    if error := chunk.error:
+        from openai import APIError
+
+        message = error.message if isinstance(error, Fields) else error
+        raise APIError(str(message or ""), request=response.request, body=error)
+    return cast(Fields, chunk)
+
+
+def posted(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of the SDK's `create` as those of its `post`."""
+    body = dict(arguments)
+    body |= body.pop("extra_body", {})
+    options = {"timeout": body.pop("timeout")} if "timeout" in body else {}
+    return {"body": body, "options": options}
+
+
 class LazyClient:
     """An SDK's client, made when first needed: its import takes most of a second, so it happens in a
     thread."""
@@ -164,7 +201,9 @@ def make_client(limits: TimeLimits, base_url: str, api_key: str, *, ambient: boo
 
     `ambient`: whether OpenAI's other variables (organisation, headers) and proxies of the environment count.
     """
-    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+    from openai import AsyncOpenAI
+
+    from pentad_llm_gateway.providers.transport import http_client
 
     timeout = http_timeout(limits)
     client = AsyncOpenAI(
@@ -172,7 +211,7 @@ def make_client(limits: TimeLimits, base_url: str, api_key: str, *, ambient: boo
         api_key=api_key,
         max_retries=0,
         timeout=timeout,
-        http_client=DefaultAsyncHttpxClient(timeout=timeout, trust_env=ambient),
+        http_client=http_client(timeout, trust_env=ambient),
     )
     if not ambient:
         client.organization = client.project = None
