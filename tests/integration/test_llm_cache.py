@@ -46,9 +46,11 @@ def always(tmp_path: Path) -> dict[str, Any]:
     return {"llm_catalog": catalog(tmp_path, cache={"enabled": "always"})}
 
 
-def policy(seconds: float | None = None, **flags: bool) -> llm_pb2.CachePolicy:
+def policy(
+    seconds: float | None = None, *, bypass: bool = False, no_store: bool = False
+) -> llm_pb2.CachePolicy:
     """A call's policy."""
-    proto = llm_pb2.CachePolicy(**flags)
+    proto = llm_pb2.CachePolicy(bypass=bypass, no_store=no_store)
     if seconds is not None:
         proto.ttl.FromNanoseconds(round(seconds * 1e9))
     return proto

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
+from pentad.llm.v1 import llm_pb2
 from pentad_client import Pentad, PentadError
+from pentad_client.llm import Embeddings
 from tests.fixtures.llm_gateway import House, StartGateway
 from tests.fixtures.upstream import Hang, Status, Upstream
 
@@ -87,3 +90,37 @@ async def test_more_than_one_message(start_gateway: StartGateway, upstream: Upst
             await pentad.llm.embed(["x"] * 256)
         assert caught.value.violations[0][0] == "inputs"
         assert len((await pentad.llm.embed(["x"] * 10)).vectors) == 10
+
+
+@pytest.mark.parametrize("backend", ["memory", "redis"])
+async def test_cached(
+    start_gateway: StartGateway, upstream: Upstream, request: pytest.FixtureRequest, backend: str
+) -> None:
+    """Vectors are kept for those who say for how long, exactly and apart by their length; who asks the same
+    at the same time shares one call."""
+    redis = {"llm_backend": "redis", "redis_url": request.getfixturevalue("redis_url")}
+    keep = llm_pb2.CachePolicy(ttl=timedelta(minutes=1))
+    async with start_gateway(**(redis if backend == "redis" else {})) as house:
+        pentad = await house.client()
+
+        async def ask(*texts: str, dimensions: int = 2) -> Embeddings:
+            return await pentad.llm.embed(texts, dimensions=dimensions, cache=keep)
+
+        first, second, longer = (
+            await ask("abc", "de"),
+            await ask("abc", "de"),
+            await ask("abc", "de", dimensions=3),
+        )
+        assert first.vectors == second.vectors == [[3.0, 0.0], [2.0, 1.0]] != longer.vectors
+        assert [one.served.cached for one in (first, second, longer)] == [False, True, False]
+        assert (second.usage.input_tokens, second.usage.cost.micros, second.served.model) == (
+            0,
+            0,
+            "served-vectors",
+        )
+        assert len(upstream.requests) == 2
+        together = await asyncio.gather(*(ask("at once") for _ in range(20)))
+        assert [one.served.cached for one in together].count(False) == 1
+        assert len(upstream.requests) == 3
+        assert len((await pentad.llm.embed(["abc", "de"], dimensions=2)).vectors) == 2
+        assert len(upstream.requests) == 4

@@ -199,17 +199,21 @@ class LlmClient:
         model: str = "",
         dimensions: int | None = None,
         extras: Mapping[str, Any] | None = None,
+        cache: llm_pb2.CachePolicy | None = None,
         timeout: float | None = TIMEOUT_SECONDS,  # noqa: ASYNC109 - it travels to the server
     ) -> Embeddings:
         """Vectors of texts, which go in several calls if they are many. `dimensions`: how long they shall be,
-        for models that can shorten them. Raises PentadError as `invoke`."""
+        for models that can shorten them; `cache` as in `invoke`. Raises PentadError as `invoke`."""
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
         if not texts:
             raise InvalidArgument("INVALID_REQUEST", "there are no texts")
         found = Embeddings([], common_pb2.Usage(), llm_pb2.Served())
         for start in range(0, len(texts), _TEXTS_A_CALL):
             asked = llm_pb2.EmbedRequest(
-                model=model, inputs=texts[start : start + _TEXTS_A_CALL], dimensions=dimensions
+                model=model,
+                inputs=texts[start : start + _TEXTS_A_CALL],
+                dimensions=dimensions,
+                cache=cache,
             )
             if extras:
                 asked.extras.update(extras)

@@ -17,10 +17,14 @@ from pentad_llm_gateway.cache.base import Cache, CachePolicy
 from pentad_llm_gateway.cache.flight import Flight
 from pentad_llm_gateway.cache.key import cache_key
 from pentad_llm_gateway.cache.rules import CacheRules
+from pentad_llm_gateway.cache.vectors import KeptVectors
 from pentad_llm_gateway.call_record import CallRecord
 from pentad_llm_gateway.completion import Completion, Usage
+from pentad_llm_gateway.embedding import Texts
 from pentad_llm_gateway.metrics import CACHE
-from pentad_llm_gateway.replies import Done, Failed, Frame, Reply
+from pentad_llm_gateway.replies import Done, Embedded, Failed, Frame, Reply
+
+Kept = KeptAnswer | KeptVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Asking:
 
     invoke: Callable[[CallContext, Completion], Awaitable[Reply]]
     stream: Callable[[CallContext, Completion], AsyncGenerator[Frame, None]]
+    embed: Callable[[CallContext, Texts], Awaitable[Embedded]]
     record: Callable[[CallContext, Completion, bool], AbstractContextManager[CallRecord]]
     meaning: Callable[[str], tuple[str, ...]]
 
@@ -39,6 +44,7 @@ class _Wanted:
     """A call for which the cache is on."""
 
     call: CallRecord
+    request: Completion | Texts
     policy: CachePolicy
     ttl: float
 
@@ -68,18 +74,28 @@ class Caching:
         if ttl is None:
             return await self._asking.invoke(caller, completion)
         with self._asking.record(caller, completion, False) as call:
-            while True:
-                found = await self._found(_Wanted(call, policy, ttl))
-                if isinstance(found, KeptAnswer):
-                    return _reply(call, found)
-                async with found.joined(caller, self._forget):
-                    try:
-                        await found.ended()
-                    except PentadError as error:
-                        if _only_theirs(call, error):
-                            continue
-                        raise
-                    return _whole(call, found)
+            found = await self._settled(_Wanted(call, completion, policy, ttl))
+            if isinstance(found, Flight):
+                return _whole(call, found)
+            assert isinstance(found, KeptAnswer)
+            return _reply(call, found)
+
+    async def embed(self, caller: CallContext, texts: Texts, policy: CachePolicy) -> Embedded:
+        """The vectors."""
+        ttl = self._rules().lifetime(policy)
+        if ttl is None:
+            return await self._asking.embed(caller, texts)
+        with self._asking.record(caller, texts.completion(), False) as call:
+            found = await self._settled(_Wanted(call, texts, policy, ttl))
+            if isinstance(found, Flight):
+                assert isinstance(found.end, Embedded)
+                if not call.cached:
+                    return found.end
+                found = _vectors(found.end)
+            assert isinstance(found, KeptVectors)
+            call.provider, call.model = found.provider, found.model
+            call.end()
+            return Embedded(found.values, Usage(), 0, call.served())
 
     async def stream(
         self, caller: CallContext, completion: Completion, policy: CachePolicy
@@ -93,13 +109,14 @@ class Caching:
             return
         with self._asking.record(caller, completion, True) as call:
             while True:
-                found = await self._found(_Wanted(call, policy, ttl))
+                found = await self._found(_Wanted(call, completion, policy, ttl))
                 if isinstance(found, KeptAnswer):
                     for delta in deltas(found.message):
                         call.first_token = call.first_token or time.perf_counter()
                         yield delta
                     end: Frame = _done(call, found)
                     break
+                assert isinstance(found, Flight)
                 async with found.joined(caller, self._forget):
                     try:
                         async for delta in found.seen():
@@ -123,14 +140,29 @@ class Caching:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _found(self, wanted: _Wanted) -> KeptAnswer | Flight:
+    async def _settled(self, wanted: _Wanted) -> Kept | Flight:
+        """What answers the call as a whole: what is kept, or a call that has ended. Raises what it raised."""
+        while True:
+            found = await self._found(wanted)
+            if not isinstance(found, Flight):
+                return found
+            async with found.joined(wanted.call.caller, self._forget):
+                try:
+                    await found.ended()
+                except PentadError as error:
+                    if _only_theirs(wanted.call, error):
+                        continue
+                    raise
+                return found
+
+    async def _found(self, wanted: _Wanted) -> Kept | Flight:
         """What answers the call: an answer that is kept, or a call under way, begun by another or now."""
-        call = wanted.call
-        key = cache_key(call.caller.tenant_id, self._asking.meaning(call.requested.model), call.requested)
+        tenant, request = wanted.call.caller.tenant_id, wanted.request
+        key = cache_key(tenant, self._asking.meaning(request.model), request)
         if wanted.shares and (flight := self._flights.get(key)):
             CACHE.labels("shared").inc()
             return flight
-        if not wanted.policy.bypass and (kept := await self._kept(key)):
+        if not wanted.policy.bypass and (kept := await self._kept(key, request)):
             CACHE.labels("hit").inc()
             return kept
         if wanted.shares and (flight := self._flights.get(key)):
@@ -152,11 +184,13 @@ class Caching:
         return flight
 
     async def _fly(self, flight: Flight, wanted: _Wanted, key: bytes) -> None:
-        call = wanted.call
-        if call.streamed:
-            await flight.pieces(self._asking.stream(flight.caller, call.requested))
+        request = wanted.request
+        if isinstance(request, Texts):
+            await flight.whole(self._asking.embed(flight.caller, request))
+        elif wanted.call.streamed:
+            await flight.pieces(self._asking.stream(flight.caller, request))
         else:
-            await flight.whole(self._asking.invoke(flight.caller, call.requested))
+            await flight.whole(self._asking.invoke(flight.caller, request))
         if not wanted.policy.no_store and (answer := _to_keep(flight)):
             data = answer.encode()
             if len(data) <= self._rules().max_answer_bytes:
@@ -168,9 +202,11 @@ class Caching:
             if known is flight:
                 del self._flights[key]
 
-    async def _kept(self, key: bytes) -> KeptAnswer | None:
+    async def _kept(self, key: bytes, request: Completion | Texts) -> Kept | None:
         data = await self._cache.get(key)
-        return None if data is None else KeptAnswer.decode(data)
+        if data is None:
+            return None
+        return KeptVectors.decode(data) if isinstance(request, Texts) else KeptAnswer.decode(data)
 
 
 def _only_theirs(call: CallRecord, error: PentadError) -> bool:
@@ -178,10 +214,12 @@ def _only_theirs(call: CallRecord, error: PentadError) -> bool:
     return call.cached and "limit" in error.metadata and error.reason in ("RATE_LIMITED", "BUDGET_EXCEEDED")
 
 
-def _to_keep(flight: Flight) -> KeptAnswer | None:
+def _to_keep(flight: Flight) -> Kept | None:
     """The answer, if it is complete and of a model that was meant: what stood in for it would stay after it
     is back."""
     end = flight.end
+    if isinstance(end, Embedded):
+        return _vectors(end)
     if not isinstance(end, Reply | Done) or end.served.failed_models:
         return None
     answer = _answer(flight, end)
@@ -191,6 +229,10 @@ def _to_keep(flight: Flight) -> KeptAnswer | None:
 def _answer(flight: Flight, end: Reply | Done) -> KeptAnswer:
     message = end.message if isinstance(end, Reply) else assembled(flight.deltas)
     return KeptAnswer(message, end.finish_reason, end.served.provider, end.served.model)
+
+
+def _vectors(end: Embedded) -> KeptVectors:
+    return KeptVectors(end.values, end.served.provider, end.served.model)
 
 
 def _whole(call: CallRecord, flight: Flight) -> Reply:

@@ -164,7 +164,9 @@ def embedded_proto(embedded: Embedded, most_bytes: int) -> pb.EmbedResponse:
     )
 
 
-def read_cache_policy(request: pb.InvokeRequest | pb.InvokeStreamingRequest) -> CachePolicy:
+def read_cache_policy(
+    request: pb.InvokeRequest | pb.InvokeStreamingRequest | pb.EmbedRequest,
+) -> CachePolicy:
     """What the call may take from the cache and leave there."""
     cache = request.cache
     ttl = cache.ttl.ToNanoseconds() / 1e9 if cache.HasField("ttl") else None

@@ -29,6 +29,7 @@ from pentad_llm_gateway.metrics import OPEN_CALLS
 from pentad_llm_gateway.pace import Pace
 from pentad_llm_gateway.replies import Done, Embedded, Failed, Frame, Reply
 from pentad_llm_gateway.retry import RetryPolicy, retrying
+from pentad_llm_gateway.routing import Router
 from pentad_llm_gateway.settings import GatewaySettings
 from pentad_llm_gateway.spans import asked, said, spanned
 from pentad_llm_gateway.store.base import ModelUsage, UsageQuery
@@ -58,7 +59,7 @@ class Gateway:
         self._retry = RetryPolicy(settings.llm_attempts, settings.llm_retry_seconds)
         self.breakers = Breakers(lambda: generations.current.catalog.breaker)
         self._asker = Asker(self._retry, self.breakers, self._limits)
-        asking = Asking(self._invoke, self._stream, self._maybe_asked, self._meaning)
+        asking = Asking(self._invoke, self._stream, self._embed, self._maybe_asked, self._meaning)
         self._caching = Caching(asking, cache or NoCache(), lambda: generations.current.catalog.cache)
 
     async def invoke(self, caller: CallContext, completion: Completion, policy: CachePolicy = USUAL) -> Reply:
@@ -110,21 +111,23 @@ class Gateway:
                     self.breakers.failed(call.target, frame.error)
         yield frame  # whoever is told of the end finds the call settled
 
-    async def embed(self, caller: CallContext, texts: Texts) -> Embedded:
+    async def embed(self, caller: CallContext, texts: Texts, policy: CachePolicy = USUAL) -> Embedded:
         """Vectors of texts. No other model is asked for the one that was named: vectors of two models cannot
         be compared. Raises PentadErrors of the taxonomy."""
+        with classified():
+            check_extras(texts.extras)
+            return await self._caching.embed(caller, texts, policy)
 
+    async def _embed(self, caller: CallContext, texts: Texts) -> Embedded:
         async def ask(target: Target, _fitted: Completion, pace: Pace) -> Vectors:
             async with pace.whole():
                 return await target.provider.embed(target.model, texts)
 
-        with classified():
-            check_extras(texts.extras)
-            with self._accounted(caller, texts.completion(), streamed=False) as (call, candidates):
-                async with self._asker.asked(call, candidates, ask) as vectors:
-                    call.embedded(vectors)
-                call.end()
-                return Embedded(vectors.values, call.usage, call.cost_micros, call.served())
+        with self._accounted(caller, texts.completion(), streamed=False) as (call, candidates):
+            async with self._asker.asked(call, candidates, ask) as vectors:
+                call.embedded(vectors)
+            call.end()
+            return Embedded(vectors.values, call.usage, call.cost_micros, call.served())
 
     async def count_tokens(self, caller: CallContext, completion: Completion) -> tuple[TokenCount, Target]:
         """Tokens of the request's input, and the model that they were counted for."""
@@ -160,9 +163,7 @@ class Gateway:
     ) -> Iterator[tuple[CallRecord, Candidates]]:
         """Around a call: it keeps to one reading of the catalog, and however it ends, it is recorded once."""
         with self._generations.held() as generation:
-            router = generation.router
-            answers = completion.purpose == "answer"
-            candidates = (router.candidates if answers else router.embedding_candidates)(completion.model)
+            candidates = _candidates(generation.router, completion)
             call = CallRecord(caller, candidates.first, completion, streamed)
             call.failed_models = candidates.failed_models
             call.words = [] if self._keeps_words else None
@@ -175,7 +176,7 @@ class Gateway:
     ) -> Iterator[CallRecord]:
         """Around a call that takes nothing unless a model is asked for it, which has a record of its own."""
         with self._generations.held() as generation:
-            target = generation.router.candidates(completion.model).first
+            target = _candidates(generation.router, completion).first
             call = CallRecord(caller, target, completion, streamed, cached=True)
             with self._recorded(call):
                 yield call
@@ -208,6 +209,11 @@ class Gateway:
                 _log(call)
                 if call.words is not None:
                     log.info("llm words", call=call.id, asked=asked(call.requested), said=said(call.words))
+
+
+def _candidates(router: Router, completion: Completion) -> Candidates:
+    answers = completion.purpose == "answer"
+    return (router.candidates if answers else router.embedding_candidates)(completion.model)
 
 
 def _log(call: CallRecord) -> None:

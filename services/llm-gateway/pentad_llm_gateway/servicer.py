@@ -81,7 +81,8 @@ class LlmGatewayServicer(llm_pb2_grpc.LlmGatewayServiceServicer):
 
     async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedResponse:
         """See llm.proto."""
-        embedded = await self._gateway.embed(current_call(), conversion.read_texts(request))
+        policy = conversion.read_cache_policy(request)
+        embedded = await self._gateway.embed(current_call(), conversion.read_texts(request), policy)
         return conversion.embedded_proto(embedded, self._most_bytes)
 
     async def BatchInvoke(self, request: pb.BatchInvokeRequest, context: Any) -> pb.BatchInvokeResponse:

@@ -11,9 +11,10 @@ from pentad_llm_gateway.batches.courtesy import in_turns
 from pentad_llm_gateway.batches.model import Batch, Outcome
 from pentad_llm_gateway.batches.outcome import read_request
 from pentad_llm_gateway.batches.queue import BatchQueue
-from pentad_llm_gateway.completion import Usage, estimate_input
+from pentad_llm_gateway.completion import Usage
 from pentad_llm_gateway.fitting import fit
 from pentad_llm_gateway.limits.base import Limits, Reservation
+from pentad_llm_gateway.reserve import most_input
 from pentad_llm_gateway.target import Target
 
 log = get_logger(__name__)
@@ -74,6 +75,6 @@ class BatchBudget:
         async for _, data in in_turns(await self._queue.native_requests(batch.id)):
             completion, _ = fit(target, read_request(data))
             output = target.provider.most_output_tokens(target.model, completion)
-            usage = Usage(input_tokens=estimate_input(completion), output_tokens=output)
+            usage = Usage(most_input(completion, target.entry), output)
             total += target.entry.batch_cost_micros(usage) or 0
         return total

@@ -12,9 +12,9 @@ from typing import Any
 from pentad_common.call import CallContext
 from pentad_common.errors import Cancelled
 from pentad_llm_gateway.completion import Delta
-from pentad_llm_gateway.replies import Done, Failed, Frame, Reply
+from pentad_llm_gateway.replies import Done, Embedded, Failed, Frame, Reply
 
-End = Reply | Done | Failed | BaseException
+End = Reply | Done | Failed | Embedded | BaseException
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Flight:
         self._task.add_done_callback(lambda task: self._over(task, ended))
         return self._task
 
-    async def whole(self, answer: Awaitable[Reply]) -> None:
+    async def whole(self, answer: Awaitable[Reply | Embedded]) -> None:
         """The call that is answered as a whole."""
         self.tell(await answer)
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pentad_common.call import current_call
 from pentad_llm_gateway.embedding import Texts
 from pentad_llm_gateway.gateway import Gateway
-from pentad_llm_gateway.http.body import read_body
+from pentad_llm_gateway.http.body import cache_policy, read_body
 from pentad_llm_gateway.http.chat_response import served_document, served_headers
 from pentad_llm_gateway.http.errors import from_validation, invalid
 from pentad_llm_gateway.replies import Embedded
@@ -49,7 +49,7 @@ class Embeddings:
             raise from_validation(error) from None
         extras = {name: value for name, value in (body.model_extra or {}).items() if value is not None}
         texts = Texts(body.model, _inputs(body.input), body.dimensions, extras)
-        embedded = await self._gateway.embed(current_call(), texts)
+        embedded = await self._gateway.embed(current_call(), texts, cache_policy(request))
         document = embeddings_document(embedded, body.encoding_format == "base64")
         return web.json_response(document, headers=served_headers(embedded.served))
 
