@@ -8,8 +8,8 @@ second.
 Each gateway is one process, started once for all runs and idle while others are measured; each has a
 process of callers of its own. Runs are interleaved: each scenario with every system, then all again. What
 is added (`added_latency_p50`) is told run by run against direct calls of that same run. No prompt is asked
-twice, but in `cache-10`. Memory is that of a fresh process, after 1,000 calls and after as many of 100,000
-as it answers in 110 seconds.
+twice, but in `cache-10`. Memory is that of a fresh process, after 1,000 calls and after 100,000 more, or as
+many of them as it answers in a minute; `pentad` has the time it takes.
 
 direct
     The provider, called with OpenAI's SDK.

@@ -76,7 +76,7 @@ class House:
         if scenario.memory:  # what it has in memory once it has done everything it does
             self._ready(callers, _job(gateway, scenario, 5.0, calls=1000))
             self._done(callers, 5.0)
-        job = _job(gateway, scenario, scenario.seconds(quick))
+        job = _job(gateway, scenario, system.seconds(scenario, quick))
         self._ready(callers, job)
         cpu, memory = gateway.cpu_seconds(), gateway.memory_bytes()
         answers = self._upstream.answers()

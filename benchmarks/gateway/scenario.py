@@ -22,9 +22,7 @@ class Scenario:
 
     def seconds(self, quick: bool) -> float:
         """How long is asked, at most."""
-        if self.memory:
-            return 4.0 if quick else 110.0
-        return 1.5 if quick else 4.0
+        return 1.5 if quick else 3.0
 
 
 MEMORY_CALLS = 100_000

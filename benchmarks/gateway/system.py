@@ -20,6 +20,15 @@ class System:
     missing: Callable[[], str] = lambda: ""
     """Why it cannot be measured here; empty if it can."""
 
+    memory_seconds: float = 60.0
+    """For as many as there can be of the calls after which memory is looked at."""
+
+    def seconds(self, scenario: Scenario, quick: bool) -> float:
+        """How long is asked, at most."""
+        if scenario.memory:
+            return 4.0 if quick else self.memory_seconds
+        return scenario.seconds(quick)
+
     def takes(self, scenario: Scenario) -> bool:
         """Whether it can be measured in it."""
         if scenario.cache:
@@ -31,7 +40,7 @@ SYSTEMS = {
     system.name: system
     for system in (
         System(DIRECT, Direct),
-        System("pentad", PentadGateway),
+        System("pentad", PentadGateway, memory_seconds=220.0),
         System("pentad-http", PentadHttp, PentadHttp.missing),
         System("litellm", LiteLlm),
     )

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from aiohttp import web
 
 from pentad_common.call import current_call
+from pentad_llm_gateway.coalescing import coalesced
 from pentad_llm_gateway.completion import Completion
 from pentad_llm_gateway.gateway import Failed, Gateway
 from pentad_llm_gateway.generation import Generations
@@ -52,7 +53,8 @@ class Chat:
             asked.ignored,
         )
         policy = cache_policy(request)
-        async with aclosing(self._gateway.stream(current_call(), asked.completion, policy)) as frames:
+        answer = self._gateway.stream(current_call(), asked.completion, policy)
+        async with aclosing(coalesced(answer)) as frames:
             frame = await anext(frames)  # what fails until here is a status
             response = request[STREAM] = web.StreamResponse(headers=_HEADERS)
             with written():
