@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -29,12 +30,11 @@ async def counters(request: pytest.FixtureRequest) -> AsyncIterator[Counters]:
     await client.close()
 
 
-def money(amount: int, limit: int = 1000, **more: float) -> Claim:
+def money(amount: int, limit: int = 1000, **more: Any) -> Claim:
     """A claim of a budget in a window that is open for a while."""
     begin = time.time() // 60 * 60 - 3600
-    return Claim(
-        "budget|tenant|1d|0|t", "micros", amount, limit, **{"begin": begin, "end": begin + 9000} | more
-    )
+    window: dict[str, Any] = {"begin": begin, "end": begin + 9000}
+    return Claim("budget|tenant|1d|0|t", "micros", amount, limit, **window | more)
 
 
 def rate(amount: int, limit: int = 100) -> Claim:

@@ -23,6 +23,7 @@ from pentad_common.errors import ResourceExhausted
 from pentad_common.keys import KeyStore
 from pentad_common.models import LlmBatch, LlmBatchItem, LlmCall
 from pentad_llm_gateway.batches.worker import BatchWorker
+from pentad_llm_gateway.limits.base import NoLimits
 from pentad_llm_gateway.target import Target
 from tests.fixtures.llm_gateway import House, StartGateway, upstream_settings
 from tests.fixtures.upstream import Answer, Hang, Status, Upstream
@@ -341,7 +342,7 @@ async def test_killed(
         assert rows(house, select(func.count()).select_from(LlmCall)) == [(20,)]
 
 
-class Purse:
+class Purse(NoLimits):
     """Limits that let a tenant spend so much at once, and remember what was settled."""
 
     def __init__(self, micros: int) -> None:
@@ -350,9 +351,10 @@ class Purse:
 
     @asynccontextmanager
     async def reserved(
-        self, caller: CallContext, target: Target, tokens: int, micros: int
+        self, caller: CallContext, target: Target, tokens: int, micros: int | None
     ) -> AsyncIterator[Purse]:
         """See Limits."""
+        micros = micros or 0
         if micros > self.left:
             raise ResourceExhausted("BUDGET_EXCEEDED", "not that much")
         self.left -= micros

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -141,7 +142,7 @@ async def test_canaries(
 
 def dump(client: redis.Redis) -> bytes:
     """All that there is in a Redis."""
-    found: list[bytes] = []
+    found: list[Any] = []
     for key in client.scan_iter():
         kind = client.type(key)
         found.append(key)

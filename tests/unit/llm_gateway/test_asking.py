@@ -28,6 +28,8 @@ from pentad_llm_gateway.errors import UpstreamError, classify
 from pentad_llm_gateway.gateway import Gateway
 from pentad_llm_gateway.generation import Generations
 from pentad_llm_gateway.ledger import Ledger
+from pentad_llm_gateway.limits.base import NoLimits
+from pentad_llm_gateway.limits.counters import Spent
 from pentad_llm_gateway.providers.base import Provider
 from pentad_llm_gateway.replies import Failed
 from pentad_llm_gateway.reserve import most
@@ -64,7 +66,7 @@ class Held:
 
 
 @dataclass
-class Recorder:
+class Recorder(NoLimits):
     """Limits that keep what was asked of them. `refuse`: the models that nobody may have."""
 
     held: list[Held] = field(default_factory=list)
@@ -94,6 +96,10 @@ class NoStore:
     async def usage(self, tenant: str, query: Any) -> list[Any]:
         """See CallStore."""
         return []
+
+    async def spent(self, tenant: str, subject: Any, since: Any) -> Spent:
+        """See CallStore."""
+        return Spent()
 
 
 @dataclass

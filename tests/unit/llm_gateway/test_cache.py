@@ -22,6 +22,7 @@ from pentad_llm_gateway.cache.rules import CacheRules
 from pentad_llm_gateway.call_record import Served
 from pentad_llm_gateway.completion import (
     Completion,
+    Delta,
     Image,
     Message,
     Reasoning,
@@ -108,7 +109,7 @@ def test_answer_there_and_back(parts: list[Any]) -> None:
 
 def test_assembled() -> None:
     """Deltas become the message that they are pieces of."""
-    pieces = [
+    pieces: list[Delta] = [
         ReasoningDelta(0, "let "),
         ReasoningDelta(0, "me see"),
         ReasoningDelta(0, signature="s"),

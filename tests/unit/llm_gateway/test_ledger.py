@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import cast
 
 import pytest
@@ -17,6 +18,8 @@ from pentad_llm_gateway.call_record import CallRecord
 from pentad_llm_gateway.catalog import load_catalog
 from pentad_llm_gateway.completion import Completion, Finished, Message, Opened, Text, TextDelta, Usage
 from pentad_llm_gateway.ledger import Ledger
+from pentad_llm_gateway.limits.claims import Subject
+from pentad_llm_gateway.limits.counters import Spent
 from pentad_llm_gateway.metrics import observe
 from pentad_llm_gateway.providers.factory import ProviderFactory
 from pentad_llm_gateway.routing import Router
@@ -44,6 +47,10 @@ class Shelf:
     async def usage(self, tenant: str, query: UsageQuery) -> list[ModelUsage]:
         """See CallStore."""
         return []
+
+    async def spent(self, tenant: str, subject: Subject, since: datetime) -> Spent:
+        """See CallStore."""
+        return Spent()
 
     @property
     def kept(self) -> list[str]:
