@@ -18,6 +18,8 @@ INSTALL := $(UV) pip install --python $(BIN)/python --compile-bytecode
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate
 BASELINE := proto/baseline.binpb
 BENCH_VENV := .venv-bench
+# Tests wait for processes more than they compute: one more worker than there are processors.
+WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 # A stamp is touched when its step is done, inside the environment that it describes: `rm -rf .venv` forgets all.
 VENV_STAMP := $(VENV)/.made
@@ -48,7 +50,7 @@ test-unit: setup-dev ## The tests that start no other process (under 30 seconds)
 .PHONY: test-all
 test-all: setup-dev
 	@echo "== tests"
-	@$(BIN)/pytest -q -n auto --dist loadfile
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 bench: setup-dev ## Measure; writes benchmarks/results/
 	@$(BIN)/python -m benchmarks
