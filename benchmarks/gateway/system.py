@@ -40,7 +40,7 @@ SYSTEMS = {
     system.name: system
     for system in (
         System(DIRECT, Direct),
-        System("pentad", PentadGateway, memory_seconds=220.0),
+        System("pentad", PentadGateway, memory_seconds=300.0),
         System("pentad-http", PentadHttp, PentadHttp.missing),
         System("litellm", LiteLlm),
     )
