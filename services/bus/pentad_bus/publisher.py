@@ -17,6 +17,7 @@ from pentad_bus.inbox import Inbox, Subscription
 from pentad_bus.ledger import Commit
 from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
+from pentad_bus.policy import Usage
 from pentad_bus.settlement import OVERFLOW, Settlement
 from pentad_bus.tenant import Tenant
 from pentad_bus.topics import check_topic
@@ -137,8 +138,7 @@ class Publisher:
         body += stamp(message.sender, now)
         if headers:
             body += Message(headers=headers).SerializeToString()
-        most = self._limits.tenant_queued_bytes
-        if not inbox.has_room(len(body)) or (most and inbox.usage.size + len(body) > most):
+        if not inbox.has_room(len(body)) or self._over_quota(inbox.usage, len(body)):
             return False
         expires = now + seconds(message.ttl) if message.HasField("ttl") else 0.0
         self.last_seq = seq = self.last_seq + 1
@@ -162,9 +162,12 @@ class Publisher:
             )
         raise queue_full(inbox.name, inbox.messages, inbox.size)
 
-    def _check_quotas(self, tenant: Tenant, size: int) -> None:
+    def _over_quota(self, usage: Usage, size: int) -> bool:
         most = self._limits.tenant_queued_bytes
-        if most and tenant.usage.size + size > most:
+        return bool(most) and usage.size + size > most
+
+    def _check_quotas(self, tenant: Tenant, size: int) -> None:
+        if self._over_quota(tenant.usage, size):
             raise storage_exceeded(tenant.usage.size, self._limits)
         wait = tenant.rate.take(self._settlement.clock.steady()) if tenant.rate is not None else 0.0
         if wait:

@@ -24,7 +24,7 @@ from pentad_llm_gateway.batches.model import (
     caller_document,
     caller_from,
 )
-from pentad_llm_gateway.completion import Usage
+from pentad_llm_gateway.store.sql import summed_usage
 
 _SAME_REQUEST = timedelta(hours=24)
 
@@ -246,12 +246,6 @@ def _progress(session: Session, batch_ids: Sequence[str]) -> Mapping[str, Progre
 
 
 def _read_progress(row: Any) -> Progress:
-    _, succeeded, failed, cancelled, inputs, outputs, cached, reasoning, estimated, cost = row
-    usage = Usage(
-        input_tokens=int(inputs),
-        output_tokens=int(outputs),
-        cached_input_tokens=int(cached),
-        reasoning_tokens=int(reasoning),
-        estimated=bool(estimated),
-    )
+    _, succeeded, failed, cancelled, *tokens, cost = row
+    usage = summed_usage(tokens)
     return Progress(int(succeeded), int(failed), int(cancelled), usage, None if cost is None else int(cost))

@@ -1,7 +1,7 @@
 """A body of `/v1/chat/completions` as a Completion.
 
-What the contract has a place for is taken there. `HINTS` go to providers that know them and are left out
-elsewhere; `WITHOUT_EFFECT` changes nothing here. Any other field is an extra: passed on as it is, or refused.
+What the contract has a place for is taken there. `OPENAI_HINTS` go to providers that know them and are left
+out elsewhere; `WITHOUT_EFFECT` changes nothing here. Any other field is an extra: passed on, or refused.
 The answer names what was left out.
 """
 
@@ -19,23 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pentad_llm_gateway import completion as c
 from pentad_llm_gateway.extras import check_extras
 from pentad_llm_gateway.http.errors import from_validation, invalid
+from pentad_llm_gateway.providers.chat_format import OPENAI_HINTS
 
-HINTS = frozenset(
-    {
-        "frequency_penalty",
-        "logit_bias",
-        "moderation",
-        "parallel_tool_calls",
-        "prediction",
-        "presence_penalty",
-        "prompt_cache_key",
-        "prompt_cache_options",
-        "prompt_cache_retention",
-        "service_tier",
-        "verbosity",
-        "web_search_options",
-    }
-)
 WITHOUT_EFFECT = frozenset(
     {"audio", "logprobs", "metadata", "safety_identifier", "store", "top_logprobs", "user"}
 )
@@ -158,7 +143,7 @@ def read_chat(data: bytes) -> Asked:
     if set(body.modalities or ()) - {"text"}:
         raise invalid("modalities", "models are asked for text alone here")
     given = {name: value for name, value in (body.model_extra or {}).items() if value is not None}
-    hints = {name: value for name, value in given.items() if name in HINTS}
+    hints = {name: value for name, value in given.items() if name in OPENAI_HINTS}
     check_extras(hints)
     legacy = bool(body.functions) and not body.tools
     completion = c.Completion(
@@ -171,7 +156,9 @@ def read_chat(data: bytes) -> Asked:
         response_format=_response_format(body.response_format),
         sampling=_sampling(body),
         extras={
-            name: value for name, value in given.items() if name not in HINTS and name not in WITHOUT_EFFECT
+            name: value
+            for name, value in given.items()
+            if name not in OPENAI_HINTS and name not in WITHOUT_EFFECT
         },
         hints=hints,
     )

@@ -34,6 +34,17 @@ from pentad_llm_gateway.schema import closed
 
 CHAT_HINTS = frozenset({"frequency_penalty", "logit_bias", "parallel_tool_calls", "presence_penalty"})
 """What most servers that speak this format take beside what all do; those who do not pass it over."""
+OPENAI_HINTS = CHAT_HINTS | {
+    "moderation",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "service_tier",
+    "verbosity",
+    "web_search_options",
+}
+"""What OpenAI itself takes: more than the contract has a place for."""
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",

@@ -10,7 +10,7 @@ from pentad_llm_gateway.catalog import ProviderEntry
 from pentad_llm_gateway.completion import Completion
 from pentad_llm_gateway.providers.batch import BatchApi
 from pentad_llm_gateway.providers.chat import ChatProvider, LazyClient, make_client
-from pentad_llm_gateway.providers.chat_format import CHAT_HINTS
+from pentad_llm_gateway.providers.chat_format import OPENAI_HINTS
 from pentad_llm_gateway.providers.openai_batches import OpenAIBatches
 from pentad_llm_gateway.providers.responses_format import count_body
 from pentad_llm_gateway.providers.sdk_errors import translated
@@ -30,16 +30,7 @@ class OpenAIProvider(ChatProvider):
 
     limit_field = "max_completion_tokens"
     strict_schemas = True
-    takes_hints = CHAT_HINTS | {
-        "moderation",
-        "prediction",
-        "prompt_cache_key",
-        "prompt_cache_options",
-        "prompt_cache_retention",
-        "service_tier",
-        "verbosity",
-        "web_search_options",
-    }
+    takes_hints = OPENAI_HINTS
     vector_format = "base64"
 
     def __init__(self, name: str, settings: GatewaySettings, entry: ProviderEntry) -> None:

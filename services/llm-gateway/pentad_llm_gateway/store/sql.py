@@ -143,13 +143,20 @@ def _spent(tenant: str, subject: Subject, since: datetime) -> Select[*tuple[Any,
             return statement
 
 
-def _model_usage(found: Any) -> ModelUsage:
-    provider, model, inputs, outputs, cached, reasoning, estimated, cost, calls, failures = found
-    usage = Usage(
+def summed_usage(found: Sequence[Any]) -> Usage:
+    """The usage of a row of sums: tokens of input, of output, cached ones, of reasoning, and whether any are
+    estimated. PostgreSQL's are decimals."""
+    inputs, outputs, cached, reasoning, estimated = found
+    return Usage(
         input_tokens=int(inputs),
         output_tokens=int(outputs),
         cached_input_tokens=int(cached),
         reasoning_tokens=int(reasoning),
         estimated=bool(estimated),
     )
+
+
+def _model_usage(found: Any) -> ModelUsage:
+    provider, model, *tokens, cost, calls, failures = found
+    usage = summed_usage(tokens)
     return ModelUsage(provider, model, usage, int(calls), int(failures), None if cost is None else int(cost))
