@@ -27,7 +27,8 @@ from pentad_agents.wire import read_payload, to_card, to_error, to_message
 from pentad_client import Pentad
 from pentad_client.bus import Connection, Delivery, Subscription
 from pentad_client.envelope import Envelope, parse_budget, set_envelope
-from pentad_client.errors import Code, PentadError, to_proto
+from pentad_client.errors import Code, PentadError, from_proto, to_proto
+from pentad_client.handlers import unknown_type
 from pentad_client.message import MessageType, answer_to
 from pentad_client.registration import Registration
 from pentad_client.resume import Backoff
@@ -323,14 +324,14 @@ class Worker:
             if message.HasField("broadcast"):  # to whom it may concern: this one it does not
                 await delivery.ack()
                 return
-            reason = f"agent {self.name!r} has no handler for a message of type {message.type!r}"
-            await delivery.nack(reason=reason, terminal=True)
+            handled = (type_ for type_, _ in message_handlers(self._loaded.agent.__class__))
+            await delivery.refuse(unknown_type(self.name, message.type, handled))
         except PentadError as error:
-            ctx.log.warning("the answer to a message was refused", error=error.message)
-            await delivery.nack(reason=error.message)
+            ctx.log.warning("a message was not answered", type=message.type, error=error.message)
+            await delivery.fail(error)
         except Exception as error:
             ctx.log.exception("a message could not be handled", type=message.type)
-            await delivery.nack(reason=to_error(error).message)
+            await delivery.fail(from_proto(to_error(error)))
 
     def _handler(self, type: str) -> Callable[..., Coroutine[Any, Any, Any]]:
         """The agent's method for a message of that type: one marked with `on`, or `on_message`."""

@@ -254,7 +254,9 @@ async def test_state(host: Host) -> None:
 
 
 async def test_messages_between_agents(host: Host) -> None:
-    """Agents ask each other, even when fully busy; a message that nobody takes is a dead letter."""
+    """Agents ask each other, even when fully busy; a message that nobody takes is a dead letter, and who asked
+    is told at once.
+    """
     host.write(
         "asks", "return (await ctx.messages.request('knows', {'n': 20})).content", "MAX_CONCURRENCY = 1"
     )
@@ -265,13 +267,19 @@ async def test_messages_between_agents(host: Host) -> None:
     host.write("knows", "return ''", answer)
     host.write("deaf", "return ''")
     host.write("tells", "await ctx.messages.send('deaf', 'hello')\nreturn 'told'")
-    host.write("alone", "await ctx.messages.request('deaf', 'hello', timeout=0.3)")
+    slow = "@on('order')\nasync def order(self, message, ctx):\n    await asyncio.sleep(1)"
+    host.write("slow", "return ''", slow)
+    host.write("alone", "await ctx.messages.request('slow', 'hello', type='order', timeout=0.3)")
+    host.write("wrong", "await ctx.messages.request('slow', 'hello', type='ordre')")
     await host.start()
     assert json.loads(await said(host, "asks")) == {"n": 21, "to": "asks"}
     assert await said(host, "tells") == "told"
     await until(lambda: _dead_letter(host, "deaf"))
     run = await outcome(host, "alone")
     assert run.error.reason == "NO_ANSWER" and len(run.agent_runs) == 4
+    run = await outcome(host, "wrong")
+    assert run.error.reason == "MESSAGE_TYPE_UNKNOWN" and len(run.agent_runs) == 1
+    assert run.error.metadata["handled"] == "order"
 
 
 async def test_a_broadcast_that_is_not_for_an_agent(host: Host) -> None:
