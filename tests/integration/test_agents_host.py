@@ -254,8 +254,8 @@ async def test_state(host: Host) -> None:
 
 
 async def test_messages_between_agents(host: Host) -> None:
-    """Agents ask each other, even when fully busy; a message that nobody takes is a dead letter, and who asked
-    is told at once.
+    """Agents ask each other, even when fully busy. A message that nobody takes is a dead letter, and who asked
+    is told.
     """
     host.write(
         "asks", "return (await ctx.messages.request('knows', {'n': 20})).content", "MAX_CONCURRENCY = 1"

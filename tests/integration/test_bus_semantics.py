@@ -269,7 +269,7 @@ async def test_a_requester_learns_at_once_that_nobody_handles_its_type(
 
 
 async def test_a_requester_learns_of_the_last_failure(open_bus: OpenBus, tenancy: Tenancy) -> None:
-    """A handler that keeps raising is tried again; when it is not any more, the request raises what it did."""
+    """A handler that raises is tried again; when it is not any more, the request raises what it did."""
     await open_bus(bus_max_attempts=2, bus_retry_backoff_seconds=0.01)
     client = await tenancy.client()
     shop, asking = await client.bus.connect("shop"), await client.bus.connect("asking")
@@ -297,7 +297,7 @@ async def test_a_requester_learns_of_the_last_failure(open_bus: OpenBus, tenancy
 async def dead(person: Pentad, count: int) -> list[pb.DeadLetter]:
     """The dead letters, when there are so many."""
     async with asyncio.timeout(SECONDS):
-        while len(found := (await person.bus.list_dead_letters()).dead_letters) < count:
+        while len(found := (await person.bus.list_dead_letters()).dead_letters) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return list(found)
 

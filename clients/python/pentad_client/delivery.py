@@ -117,7 +117,7 @@ class Delivery:
             log.info("the requester of %s could not be told: %s", self.message.id, refusal.message)
 
     async def refuse(self, error: PentadError) -> bool:
-        """Gives it up for good: to the dead letters, with what `error` says, which a requester is told at once.
+        """Gives it up for good: to the dead letters, with what `error` says; a requester is told at once.
 
         False if it was stale.
         """

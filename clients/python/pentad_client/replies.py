@@ -56,7 +56,7 @@ class Replies:
 
 
 def answered(message: pb.Message) -> pb.Message:
-    """The answer itself. Raises the PentadError that a message of type `pentad.error` says there is instead."""
+    """The answer itself. Raises the PentadError in a message of type `pentad.error`."""
     if message.type != MessageType.ERROR:
         return message
     error = common_pb2.Error()
