@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pentad.common.v1 import task_pb2
 from pentad.orchestrator.v1 import orchestrator_pb2 as pb
 from pentad.registry.v1 import registry_pb2
 from pentad_client.message import new_message
@@ -178,6 +179,21 @@ async def test_cancel_reaches_a_busy_agent(host: Host, tmp_path: Path) -> None:
     assert await said(host, "it") == "free again"
 
 
+async def test_nobody_but_a_service_cancels(host: Host, tmp_path: Path) -> None:
+    """A cancellation that another client sends straight to the instance stops nothing."""
+    gate = tmp_path / "gate"
+    host.write("it", f"while not os.path.exists({str(gate)!r}): await asyncio.sleep(0.02)\nreturn 'done'")
+    await host.start()
+    run = await host.run("it")
+    await until(lambda: _running(host, run.run_id))
+    order = task_pb2.TaskCancel(run_id=run.run_id, reason="because")
+    async with await host.pentad.bus.connect("it", "other", take_inbox=False) as mine:
+        await mine.publish(new_message("pentad.cancel", order, recipient="it/h1.mail"))
+    await until(lambda: _dead_letter(host, "it/h1.mail"))
+    gate.touch()
+    assert texts((await finished(host.pentad, run.run_id)).result) == ["done"]
+
+
 async def test_agent_that_will_not_be_cancelled(host: Host) -> None:
     """The host does not wait for ever for an agent that swallows its cancellation at the deadline."""
     body = """
@@ -254,8 +270,8 @@ async def test_state(host: Host) -> None:
 
 
 async def test_messages_between_agents(host: Host) -> None:
-    """Agents ask each other, even when fully busy. A message that nobody takes is a dead letter, and who asked
-    is told.
+    """Agents ask each other, even when fully busy. A message that nobody takes is a dead letter, and who
+    asked is told.
     """
     host.write(
         "asks", "return (await ctx.messages.request('knows', {'n': 20})).content", "MAX_CONCURRENCY = 1"

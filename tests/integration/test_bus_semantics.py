@@ -113,6 +113,30 @@ async def test_history_is_replayed_into_an_inbox(open_bus: OpenBus, tenancy: Ten
         await person.bus.replay("nobody")
 
 
+async def test_marks_of_the_platform_cannot_be_forged(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """A header that begins with `pentad-` is refused from users, by name and with what to do, on a connection
+    and alone; a service may set its own, but not the bus's.
+    """
+    await open_bus()
+    person, client = await opened(tenancy, "reader"), await tenancy.client()
+    service = await (await tenancy.client("service")).bus.connect("pentad.orchestrator")
+    agent, reader = await client.bus.connect("writer"), await client.bus.connect("reader")
+    for publish in (agent.publish, person.bus.publish):
+        for name in ("pentad-replayed", "pentad-budget", "pentad-anything", "Pentad-Replayed"):
+            with pytest.raises(InvalidArgument) as caught:
+                await publish(note("x", headers={"fine": "1", name: "2026-01-01T00:00:00Z"}))
+            assert (caught.value.reason, caught.value.metadata) == ("HEADER_RESERVED", {"header": name})
+            assert name in str(caught.value) and f"'x-{name[7:]}'" in str(caught.value)
+    with pytest.raises(InvalidArgument, match="pentad-replayed"):
+        await service.publish(note("x", headers={"pentad-replayed": "now"}))
+    await service.publish(note("task", headers={"pentad-budget": "tokens=1"}))
+    await agent.publish(note("own", headers={"budget": "1", "x-pentad-a": "2"}))
+    assert sorted(texts(await take(reader, 2))) == ["own", "task"]
+    again = await person.bus.replay("reader")
+    assert (again.replayed, [item.attempt for item in await take(reader, 2)]) == (2, [1, 1])
+    assert (await person.bus.replay("reader")).replayed == 2
+
+
 async def test_replay_stops_where_the_inbox_is_full(open_bus: OpenBus, tenancy: Tenancy) -> None:
     """And goes on from there."""
     await open_bus()

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import chain
 
 from pentad.bus.v1.bus_pb2 import Message
+from pentad_bus.admission import REPLAYED
 from pentad_bus.clock import Clock, SystemClock
 from pentad_bus.counters import Counters
 from pentad_bus.directory import Directory
@@ -29,9 +30,6 @@ from pentad_bus.store.journal import DeadRow, HistoryRow, Recovered, WaitingRow
 from pentad_bus.tenant import Tenant
 from pentad_bus.topics import check_pattern
 from pentad_common.errors import Aborted, FailedPrecondition, PentadError, Unavailable
-
-REPLAYED = "pentad-replayed"
-"""The header of a replayed message: when it was first taken."""
 
 
 @dataclass(frozen=True, slots=True)

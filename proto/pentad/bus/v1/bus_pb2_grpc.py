@@ -113,7 +113,7 @@ class BusServiceServicer:
         """Publishes one message and answers when it is stored. For more than a few messages a second, use Connect.
 
         Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL, RATE_QUOTA_EXCEEDED or STORAGE_QUOTA_EXCEEDED (with a
-        retry hint), INVALID_ARGUMENT MESSAGE_TOO_LARGE, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
+        retry hint), INVALID_ARGUMENT MESSAGE_TOO_LARGE or HEADER_RESERVED, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

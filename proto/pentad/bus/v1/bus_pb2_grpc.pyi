@@ -32,7 +32,7 @@ class BusServiceStub:
     """Publishes one message and answers when it is stored. For more than a few messages a second, use Connect.
 
     Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL, RATE_QUOTA_EXCEEDED or STORAGE_QUOTA_EXCEEDED (with a
-    retry hint), INVALID_ARGUMENT MESSAGE_TOO_LARGE, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
+    retry hint), INVALID_ARGUMENT MESSAGE_TOO_LARGE or HEADER_RESERVED, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
     """
     ListMessages: _aio.UnaryUnaryMultiCallable[_bus_pb2.ListMessagesRequest, _bus_pb2.ListMessagesResponse]
     """The history of durable messages, newest first."""
@@ -98,7 +98,7 @@ class BusServiceServicer(metaclass=_abc_1.ABCMeta):
         """Publishes one message and answers when it is stored. For more than a few messages a second, use Connect.
 
         Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL, RATE_QUOTA_EXCEEDED or STORAGE_QUOTA_EXCEEDED (with a
-        retry hint), INVALID_ARGUMENT MESSAGE_TOO_LARGE, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
+        retry hint), INVALID_ARGUMENT MESSAGE_TOO_LARGE or HEADER_RESERVED, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
         """
 
     @_abc_1.abstractmethod

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pentad.bus.v1.bus_pb2 import Message
-from pentad_bus.broker import REPLAYED
+from pentad_bus.admission import REPLAYED
 from pentad_bus.history import Chosen, History, QueueState
 from pentad_bus.inbox import Inbox
 from pentad_bus.redis.readmission import Old
