@@ -50,7 +50,7 @@ def messages(*seqs: int, tenant: str = TENANT, inbox: int | None = None, **field
 
 def seqs(journal: SqlJournal, wanted: HistoryFilter = ALL, tenant: str = TENANT) -> list[int]:
     """The history, newest first."""
-    return [row.seq for row in journal.history(tenant, wanted, before=None, limit=100)]
+    return [row.seq for row in journal.history(tenant, wanted, before=None, limit=100).rows]
 
 
 def dead(name: str, recipient: str = "b", time: float = START) -> DeadRow:
@@ -183,7 +183,7 @@ def test_what_the_history_refuses_is_set_aside(journal: SqlJournal, database_url
         pass
     assert (journal.behind, journal.set_aside) == (0, 1)
     assert seqs(journal) == [4, 3, 2, 1]
-    [letter] = journal.dead_letters(TENANT, "b", before=None, limit=10)
+    [letter] = journal.dead_letters(TENANT, "b", before=None, limit=10).rows
     assert (letter.reason, letter.message_id, letter.body) == ("UNSTORABLE", "m2", body("m2", START + 2))
     journal.check()
     journal.close()
@@ -270,9 +270,9 @@ def test_history_by_time(journal: SqlJournal) -> None:
 def test_pages_and_tails(journal: SqlJournal) -> None:
     """Below a seq newest first, above one oldest first, within bounds."""
     journal.write(messages(*range(1, 10)))
-    assert [row.seq for row in journal.history(TENANT, ALL, before=8, limit=3)] == [7, 6, 5]
-    assert [row.seq for row in journal.after(TENANT, ALL, seq=3, upto=8, limit=4)] == [4, 5, 6, 7]
-    assert [row.seq for row in journal.after(TENANT, ALL, seq=7, upto=8, limit=4)] == [8]
+    assert [row.seq for row in journal.history(TENANT, ALL, before=8, limit=3).rows] == [7, 6, 5]
+    assert [row.seq for row in journal.after(TENANT, ALL, seq=3, upto=8, limit=4).rows] == [4, 5, 6, 7]
+    assert [row.seq for row in journal.after(TENANT, ALL, seq=7, upto=8, limit=4).rows] == [8]
 
 
 def test_sweeping_by_age_and_number(journal: SqlJournal) -> None:
@@ -292,10 +292,10 @@ def test_dead_letters(journal: SqlJournal) -> None:
     """Newest first, by pages and recipient; counted; removed when they are put back."""
     rows = [dead(f"d{n}", time=START + n // 2) for n in range(5)]
     journal.write(Changes(dead=[*rows, dead("e", recipient="c", time=START + 9)]))
-    assert list(journal.dead_letters(TENANT, "b", before=None, limit=10)) == rows[::-1]
-    page = journal.dead_letters(TENANT, "", before=None, limit=2)
+    assert list(journal.dead_letters(TENANT, "b", before=None, limit=10).rows) == rows[::-1]
+    page = journal.dead_letters(TENANT, "", before=None, limit=2).rows
     assert [row.id for row in page] == ["e", "d4"]
-    rest = journal.dead_letters(TENANT, "", before=(page[1].dead_time, page[1].id), limit=10)
+    rest = journal.dead_letters(TENANT, "", before=(page[1].dead_time, page[1].id), limit=10).rows
     assert [row.id for row in rest] == ["d3", "d2", "d1", "d0"]
     assert journal.dead_counts(TENANT) == {"b": 5, "c": 1}
     assert [row.id for row in journal.dead_by_id(TENANT, ["d1", "e", "unknown"])] == ["d1", "e"]
@@ -335,7 +335,11 @@ def test_dead_letters_are_purged_and_swept(journal: SqlJournal) -> None:
     assert journal.purge(TENANT, [], "c") == 2
     assert journal.sweep_dead(START + 3, 100, 100) == 2
     assert journal.sweep_dead(START, 3, 100) == 2
-    assert [row.id for row in journal.dead_letters(TENANT, "", before=None, limit=9)] == ["d7", "d6", "d5"]
+    assert [row.id for row in journal.dead_letters(TENANT, "", before=None, limit=9).rows] == [
+        "d7",
+        "d6",
+        "d5",
+    ]
     assert journal.purge(TENANT, [], "") == 3
     assert journal.sweep_dead(START + 100, 0, 100) == 0
 

@@ -11,7 +11,7 @@ from pentad_bus.inbox import Inbox
 from pentad_bus.publisher import queue_full
 from pentad_bus.store.journal import DeadRow, HistoryFilter, HistoryRow
 from pentad_bus.tenant import Tenant
-from pentad_common.cursor import cut_page, decode_cursor, encode_cursor
+from pentad_common.cursor import decode_cursor, encode_cursor
 from pentad_common.errors import InvalidArgument, NotFound, OutOfRange, PentadError, ResourceExhausted
 
 MESSAGES = "bus.messages"
@@ -19,8 +19,6 @@ _DEAD = "bus.dead_letters"
 _TAIL_PAGE = 500
 _REDRIVE_PAGE = 500
 _REPLAY_PAGE = 500
-_MOST_PAGE_BYTES = 3 * 1024 * 1024
-"""Of the messages on a page, which must fit into one frame; one message always does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +73,8 @@ class History:
         CURSOR_INVALID.
         """
         before = _seq(page_token) if page_token else self._bus.broker.stored_seq + 1
-        rows = await self._bus.read(self._journal.history, tenant, wanted, before=before, limit=size + 1)
-        page, last = cut_page(rows, _fitting(rows, size))
-        return page, cursor(last.seq) if last else ""
+        page = await self._bus.read(self._journal.history, tenant, wanted, before=before, limit=size)
+        return list(page.rows), cursor(page.last.seq) if page.last else ""
 
     async def tail(
         self, tenant: str, wanted: HistoryFilter, after: str, from_start: bool
@@ -94,12 +91,12 @@ class History:
         while True:
             upto = await self._bus.stored_after(seq, tenant)
             while seq < upto:
-                rows = await self._bus.read(
+                page = await self._bus.read(
                     self._journal.after, tenant, wanted, seq=seq, upto=upto, limit=_TAIL_PAGE
                 )
-                for row in rows:
+                for row in page.rows:
                     yield row
-                seq = rows[-1].seq if len(rows) == _TAIL_PAGE else upto
+                seq = page.last.seq if page.last else upto
 
     async def _check_kept(self, seq: int) -> None:
         oldest = await self._bus.read(self._journal.oldest_seq)
@@ -117,11 +114,9 @@ class History:
         """A page, newest first, and the token of the next one. Raises InvalidArgument CURSOR_INVALID."""
         before = _dead_position(page_token) if page_token else None
         await self._bus.ledger.flushed()
-        rows = await self._bus.read(
-            self._journal.dead_letters, tenant, recipient, before=before, limit=size + 1
-        )
-        page, last = cut_page(rows, _fitting(rows, size))
-        return page, encode_cursor(_DEAD, last.dead_time, last.id) if last else ""
+        page = await self._bus.read(self._journal.dead_letters, tenant, recipient, before=before, limit=size)
+        last = page.last
+        return list(page.rows), encode_cursor(_DEAD, last.dead_time, last.id) if last else ""
 
     async def dead_letter(self, tenant: str, dead_letter_id: str) -> DeadRow:
         """One dead letter. Raises NotFound DEAD_LETTER_NOT_FOUND."""
@@ -161,9 +156,11 @@ class History:
                 tenant, await self._bus.read(self._journal.dead_by_id, tenant, chosen.ids)
             )
         count, before = 0, None
-        while rows := await self._bus.read(
-            self._journal.dead_letters, tenant, chosen.recipient, before=before, limit=_REDRIVE_PAGE
-        ):
+        while rows := (
+            await self._bus.read(
+                self._journal.dead_letters, tenant, chosen.recipient, before=before, limit=_REDRIVE_PAGE
+            )
+        ).rows:
             before = (rows[-1].dead_time, rows[-1].id)
             try:
                 count += await self._put_back(tenant, list(reversed(rows)))
@@ -198,9 +195,10 @@ class History:
             await self._check_kept(seq)
         while count < most:
             size = min(_REPLAY_PAGE, most - count)
-            rows = await self._bus.read(
+            page = await self._bus.read(
                 self._journal.after, tenant_id, wanted, seq=seq, upto=upto, limit=size
             )
+            rows = page.rows
             if not rows:
                 return count, ""
             taken, last, refusal = await self._replayed(tenant, inbox, rows)
@@ -232,18 +230,6 @@ class History:
             item for item in states if not agent or agent in (item.recipient, item.recipient.split("/")[0])
         ]
         return sorted(wanted, key=lambda item: item.recipient)
-
-
-def _fitting(rows: Sequence[HistoryRow | DeadRow], most: int) -> int:
-    """How many of the first `most` rows fit on a page."""
-    size = 0
-    for count, row in enumerate(rows[:most]):
-        size += len(row.body)
-        if isinstance(row, DeadRow):
-            size += sum(len(detail.encode()) + 256 for *_, detail in row.history)
-        if count and size > _MOST_PAGE_BYTES:
-            return count
-    return most
 
 
 def cursor(seq: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from pentad.bus.v1.bus_pb2 import Message
 from pentad_bus.entry import NO_HISTORY, Attempt, Entry
@@ -90,6 +90,37 @@ class HistoryRow(NamedTuple):
 
     seq: int
     body: bytes
+
+
+MOST_PAGE_BYTES = 3 * 1024 * 1024
+"""Of the rows of a page, which is read into memory and must fit into one frame; one row always does."""
+
+Kept = TypeVar("Kept", HistoryRow, DeadRow)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Kept]):
+    """As many rows as were asked for, or as fit into MOST_PAGE_BYTES."""
+
+    rows: Sequence[Kept]
+    more: bool
+    """Whether there are others after them."""
+
+    @property
+    def last(self) -> Kept | None:
+        """After which the next page begins; None on the last one."""
+        return self.rows[-1] if self.more and self.rows else None
+
+
+def fitting(sizes: Iterable[int], most: int) -> int:
+    """How many of the first `most` rows of these sizes fit on a page."""
+    size = count = 0
+    for length in sizes:
+        size += length
+        if count == most or (count and size > MOST_PAGE_BYTES):
+            break
+        count += 1
+    return count
 
 
 @dataclass(slots=True)
@@ -221,12 +252,12 @@ class Journal(Protocol):
 
     def history(
         self, tenant: str, wanted: HistoryFilter, *, before: int | None, limit: int
-    ) -> Sequence[HistoryRow]:
+    ) -> Page[HistoryRow]:
         """Messages with a seq below `before`, newest first."""
 
     def after(
         self, tenant: str, wanted: HistoryFilter, *, seq: int, upto: int, limit: int
-    ) -> Sequence[HistoryRow]:
+    ) -> Page[HistoryRow]:
         """Messages with a seq above `seq` and not above `upto`, oldest first."""
 
     def oldest_seq(self) -> int | None:
@@ -234,7 +265,7 @@ class Journal(Protocol):
 
     def dead_letters(
         self, tenant: str, recipient: str, *, before: tuple[float, str] | None, limit: int
-    ) -> Sequence[DeadRow]:
+    ) -> Page[DeadRow]:
         """Dead letters that died before (time, id), newest first."""
 
     def dead_by_id(self, tenant: str, ids: Iterable[str]) -> Sequence[DeadRow]:
