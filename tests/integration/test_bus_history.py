@@ -221,3 +221,44 @@ async def test_queue_stats_say_how_full_inboxes_are(open_bus: OpenBus, tenancy: 
     assert shared.bytes > 0
     assert shared.oldest_age.ToNanoseconds() > 0
     assert [stats.recipient for stats in await person.bus.queue_stats()] == ["other", "reader", "reader/one"]
+
+
+async def test_queue_stats_go_by_pages(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """Each inbox once, by name, however many there are, also those of which only dead letters are left."""
+    await open_bus(bus_instance_linger_seconds=0.05)
+    person = await opened(tenancy, "gone")
+    client = await tenancy.client()
+    lost = await client.bus.connect("gone", "instance")
+    await person.bus.publish(note("x", "gone/instance"))
+    await (await anext(lost)).nack(terminal=True)
+    await lost.close()
+    tasks = (client.bus.connect(f"agent-{number}" + "x" * 50, "i" * 60) for number in range(550))
+    connections = await asyncio.gather(*tasks)
+    for connection in connections:
+        await connection.publish(note("x", connection.agent))
+    names = [*sorted(name for one in connections for name in (one.agent, one.address)), "gone"]
+    async with asyncio.timeout(SECONDS):
+        while not (await person.bus.list_dead_letters("gone/instance")).dead_letters:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    everything = await person.bus.queue_stats()
+    assert [stats.recipient for stats in everything] == [*names, "gone/instance"]
+    assert {stats.in_flight for stats in everything} == {0, 1}
+    assert sum(stats.consumers for stats in everything) == 2 * len(connections)
+    assert everything[-1].dead_letters == 1
+    first = await stats_page(client, page_size=400)
+    assert [stats.recipient for stats in first.queues] == names[:400]
+    second = await stats_page(client, page_size=400, page_token=first.next_page_token)
+    assert [stats.recipient for stats in second.queues] == names[400:800]
+    of_one = await stats_page(client, page_size=1, agent=connections[3].agent)
+    of_one = await stats_page(client, agent=connections[3].agent, page_token=of_one.next_page_token)
+    assert ([stats.recipient for stats in of_one.queues], of_one.next_page_token) == (
+        [connections[3].address],
+        "",
+    )
+    with pytest.raises(InvalidArgument, match="page token"):
+        await stats_page(client, page_token="nonsense")
+
+
+async def stats_page(client: Pentad, **fields: Any) -> pb.GetQueueStatsResponse:
+    found: pb.GetQueueStatsResponse = await client.bus._stub.GetQueueStats(pb.GetQueueStatsRequest(**fields))
+    return found

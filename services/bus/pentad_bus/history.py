@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from heapq import nsmallest
 
 from pentad_bus.bus import Bus
 from pentad_bus.inbox import Inbox
 from pentad_bus.publisher import queue_full
 from pentad_bus.store.journal import DeadRow, HistoryFilter, HistoryRow
 from pentad_bus.tenant import Tenant
-from pentad_common.cursor import decode_cursor, encode_cursor
+from pentad_common.cursor import cut_page, decode_cursor, encode_cursor
 from pentad_common.errors import InvalidArgument, NotFound, OutOfRange, PentadError, ResourceExhausted
 
 MESSAGES = "bus.messages"
 _DEAD = "bus.dead_letters"
+_QUEUES = "bus.queues"
 _TAIL_PAGE = 500
 _REDRIVE_PAGE = 500
 _REPLAY_PAGE = 500
@@ -217,19 +219,36 @@ class History:
         await self._bus.ledger.flushed()
         return taken, last, full(inbox) if last != rows[-1].seq else None
 
-    async def queues(self, tenant: str, agent: str) -> list[QueueState]:
-        """The inboxes of an agent and its instances, or all; by name."""
+    async def queues(
+        self, tenant: str, agent: str, size: int, page_token: str
+    ) -> tuple[list[QueueState], str]:
+        """The inboxes of an agent and its instances, or all, by name: a page, and the token of the next one.
+        Raises InvalidArgument CURSOR_INVALID.
+        """
+        after = _queue_name(page_token) if page_token else ""
         dead = await self._bus.read(self._journal.dead_counts, tenant)
+        names = {name for name in await self._names(tenant) | dead.keys() if name > after}
+        if agent:
+            names = {name for name in names if agent in (name, name.split("/")[0])}
+        page, last = cut_page(nsmallest(size + 1, names), size)
+        states = await self._states(tenant, page, dead)
+        gone = QueueState("", 0, 0, 0, 0, 0.0, 0, 0, 0, 0, 0, False)
+        found = [
+            states.get(name) or replace(gone, recipient=name, dead_letters=dead.get(name, 0)) for name in page
+        ]
+        return found, encode_cursor(_QUEUES, last) if last else ""
+
+    async def _names(self, tenant: str) -> set[str]:
+        """Of all inboxes."""
+        return set(self._bus.broker.directory.tenant(tenant).inboxes)
+
+    async def _states(
+        self, tenant: str, names: Sequence[str], dead: Mapping[str, int]
+    ) -> dict[str, QueueState]:
+        """Of those of these inboxes that there are."""
         now = self._bus.broker.clock.wall()
         inboxes = self._bus.broker.directory.tenant(tenant).inboxes
-        states = [_state(inbox, now, dead.pop(inbox.name, 0)) for inbox in inboxes.values()]
-        states += [
-            QueueState(name, 0, 0, 0, 0, 0.0, 0, count, 0, 0, 0, False) for name, count in dead.items()
-        ]
-        wanted = [
-            item for item in states if not agent or agent in (item.recipient, item.recipient.split("/")[0])
-        ]
-        return sorted(wanted, key=lambda item: item.recipient)
+        return {name: _state(inboxes[name], now, dead.get(name, 0)) for name in names if name in inboxes}
 
 
 def cursor(seq: int) -> str:
@@ -246,6 +265,13 @@ def _seq(token: str) -> int:
     values = decode_cursor(MESSAGES, token)
     if len(values) != 1 or not isinstance(values[0], int):
         raise InvalidArgument("CURSOR_INVALID", f"{token!r} is not a cursor of {MESSAGES}")
+    return values[0]
+
+
+def _queue_name(token: str) -> str:
+    values = decode_cursor(_QUEUES, token)
+    if len(values) != 1 or not isinstance(values[0], str):
+        raise InvalidArgument("CURSOR_INVALID", f"{token!r} is not a page token of {_QUEUES}")
     return values[0]
 
 

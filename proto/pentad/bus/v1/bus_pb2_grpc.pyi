@@ -66,7 +66,7 @@ class BusServiceStub:
     Errors: INVALID_ARGUMENT NOTHING_TO_REDRIVE, RESOURCE_EXHAUSTED QUEUE_FULL when not one of them fits.
     """
     GetQueueStats: _aio.UnaryUnaryMultiCallable[_bus_pb2.GetQueueStatsRequest, _bus_pb2.GetQueueStatsResponse]
-    """How full the inboxes are."""
+    """How full the inboxes are, by pages."""
 
 class BusServiceServicer(metaclass=_abc_1.ABCMeta):
     """Carries messages between agents.
@@ -180,6 +180,6 @@ class BusServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _bus_pb2.GetQueueStatsRequest,
         context: _aio.ServicerContext[_bus_pb2.GetQueueStatsRequest, _abc.Awaitable[_bus_pb2.GetQueueStatsResponse]],
     ) -> _abc.Awaitable[_bus_pb2.GetQueueStatsResponse]:
-        """How full the inboxes are."""
+        """How full the inboxes are, by pages."""
 
 def add_BusServiceServicer_to_server(servicer: BusServiceServicer, server: _aio.Server) -> None: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -238,10 +238,18 @@ class RedisBus:
         await answered
         return draft.id, bool(duplicates)
 
-    async def stats(self, tenant_id: str, agent: str) -> list[list[Any]]:
-        """Inboxes as `tenant.lua` counts them. Raises Unavailable."""
+    async def inbox_names(self, tenant_id: str) -> set[str]:
+        """Of all inboxes of a tenant. Raises Unavailable."""
         try:
-            answer = await self.ask(tenant_id, "stats", {"agent": agent.split("/")[0]})
+            found: Any = await self._client.hkeys(f"{tenant_prefix(tenant_id)}inboxes")
+        except OUTAGES:
+            raise unavailable() from None
+        return {name if isinstance(name, str) else name.decode() for name in found}
+
+    async def stats(self, tenant_id: str, names: Sequence[str]) -> list[list[Any]]:
+        """Those of these inboxes that there are, as `lua/operations.lua` counts them. Raises Unavailable."""
+        try:
+            answer = await self.ask(tenant_id, "stats", {"names": list(names)})
         except OUTAGES:
             raise unavailable() from None
         return list(answer["queues"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pentad.bus.v1.bus_pb2 import Message
@@ -108,21 +108,24 @@ class RedisHistory(History):
         before = [row.seq for row in rows if row.seq < first_left]
         return len(done), before[-1] if before else 0, refusal
 
-    async def queues(self, tenant: str, agent: str) -> list[QueueState]:
-        """The inboxes of an agent and its instances, or all; by name."""
+    async def queues(
+        self, tenant: str, agent: str, size: int, page_token: str
+    ) -> tuple[list[QueueState], str]:
+        """A page of inboxes, by name."""
         await self._settled(tenant)
-        dead = await self._redis.read(self._redis.journal.dead_counts, tenant)
+        return await super().queues(tenant, agent, size, page_token)
+
+    async def _names(self, tenant: str) -> set[str]:
+        return await self._redis.inbox_names(tenant)
+
+    async def _states(
+        self, tenant: str, names: Sequence[str], dead: Mapping[str, int]
+    ) -> dict[str, QueueState]:
         link = self._redis.broker.link(tenant)
         await link.ready.wait()
-        found = await self._redis.stats(tenant, agent)
-        states = [_state(row, link.replica.consumers(row[0]), dead.pop(row[0], 0)) for row in found]
-        states += [
-            QueueState(name, 0, 0, 0, 0, 0.0, 0, count, 0, 0, 0, False) for name, count in dead.items()
-        ]
-        wanted = [
-            item for item in states if not agent or agent in (item.recipient, item.recipient.split("/")[0])
-        ]
-        return sorted(wanted, key=lambda item: item.recipient)
+        found = await self._redis.stats(tenant, names)
+        consumers = link.replica.consumers()
+        return {row[0]: _state(row, consumers.get(row[0], 0), dead.get(row[0], 0)) for row in found}
 
 
 def _state(row: list[Any], consumers: int, dead_letters: int) -> QueueState:
