@@ -10,7 +10,7 @@ import pytest
 
 from pentad.bus.v1.bus_pb2 import Message
 from pentad_bus.policy import Policy
-from pentad_bus.store.journal import Changes, DeadRow, HistoryFilter, InboxRow, MessageRow
+from pentad_bus.store.journal import Changes, DeadRow, HistoryFilter, InboxRow, MessageRow, Needed
 from pentad_bus.store.sql import SqlJournal
 from pentad_common.errors import StartupError
 
@@ -62,7 +62,7 @@ def test_an_empty_journal_recovers_nothing(journal: SqlJournal) -> None:
     found = journal.recover(0)
     assert (found.inboxes, found.waiting, found.recent) == ([], [], [])
     assert found.last_seq == 0
-    assert journal.oldest_seq() is None
+    assert journal.oldest_seq(TENANT) is None
 
 
 def test_what_waits_is_recovered_as_it_was(journal: SqlJournal) -> None:
@@ -278,14 +278,31 @@ def test_pages_and_tails(journal: SqlJournal) -> None:
 def test_sweeping_by_age_and_number(journal: SqlJournal) -> None:
     """The oldest go, in small steps, but never what is still needed, nor the newest of all."""
     journal.write(messages(*range(1, 21)))
-    assert journal.sweep(before=START + 6, keep=1000, floor=100, most=3)[0] == 3
-    assert journal.sweep(before=START + 6, keep=1000, floor=100, most=3)[0] == 2
-    assert journal.sweep(before=START + 6, keep=1000, floor=100, most=3)[0] == 0
-    assert journal.oldest_seq() == 6
-    assert journal.sweep(before=START, keep=10, floor=9, most=100)[0] == 3
-    assert journal.oldest_seq() == 9
-    assert journal.sweep(before=START + 1000, keep=0, floor=100, most=100)[0] == 11
+    assert journal.sweep(before=START + 6, keep=1000, needed=Needed(100), most=3).count == 3
+    assert journal.sweep(before=START + 6, keep=1000, needed=Needed(100), most=3).count == 2
+    assert journal.sweep(before=START + 6, keep=1000, needed=Needed(100), most=3).count == 0
+    assert journal.oldest_seq(TENANT) == 6
+    assert journal.sweep(before=START, keep=10, needed=Needed(9), most=100).count == 3
+    assert journal.oldest_seq(TENANT) == 9
+    assert journal.sweep(before=START + 1000, keep=0, needed=Needed(100), most=100).count == 11
     assert seqs(journal) == [20]
+
+
+def test_what_one_tenant_needs_holds_back_no_other(journal: SqlJournal) -> None:
+    """It is stepped over; the other's messages go, those between included, and of its own those before."""
+    journal.write(messages(1, 3, 5, 7, 9))
+    journal.write(messages(2, 4, 6, 8, 10, tenant=OTHER))
+    needed = Needed(100, {TENANT: 5})
+    first = journal.sweep(before=START + 9, keep=1000, needed=needed, most=4)
+    assert first[:1] + first[2:] == (4, 4, False)
+    second = journal.sweep(before=START + 9, keep=1000, needed=needed, most=100, after=first.place)
+    assert second[:1] + second[2:] == (2, 8, True)
+    assert (seqs(journal), seqs(journal, tenant=OTHER)) == ([9, 7, 5], [10])
+    assert (journal.oldest_seq(TENANT), journal.oldest_seq(OTHER)) == (5, 10)
+    assert journal.has_any(TENANT, [4, 5]) and not journal.has_any(OTHER, [4, 5, 9])
+    size = len(body("m5"))
+    freed = journal.sweep(before=START, keep=1000, needed=Needed(100), most=100, excess=2 * size)
+    assert freed[:2] == (2, 2 * size)
 
 
 def test_dead_letters(journal: SqlJournal) -> None:
@@ -319,10 +336,13 @@ def test_the_history_is_kept_within_its_size(journal: SqlJournal) -> None:
     journal.write(messages(*range(1, 11)))
     size = len(body("m1"))
     assert journal.history_size() == 9 * size + len(body("m10"))
-    assert journal.sweep(before=START, keep=100, floor=100, most=100, excess=2 * size + 1) == (3, 3 * size)
+    assert journal.sweep(before=START, keep=100, needed=Needed(100), most=100, excess=2 * size + 1)[:2] == (
+        3,
+        3 * size,
+    )
     assert seqs(journal)[-1] == 4
-    assert journal.sweep(before=START, keep=100, floor=5, most=100, excess=10**9) == (1, size)
-    assert journal.sweep(before=START, keep=100, floor=100, most=100, excess=10**9)[0] == 5
+    assert journal.sweep(before=START, keep=100, needed=Needed(5), most=100, excess=10**9)[:2] == (1, size)
+    assert journal.sweep(before=START, keep=100, needed=Needed(100), most=100, excess=10**9).count == 5
     assert seqs(journal) == [10]
 
 

@@ -12,7 +12,7 @@ from pentad.bus.v1 import bus_pb2 as pb
 from pentad_client import Pentad
 from pentad_client.bus import message_filter, new_message
 from pentad_client.errors import InvalidArgument, NotFound, OutOfRange, PermissionDenied, ResourceExhausted
-from tests.fixtures.buses import OpenBus, Tenancy
+from tests.fixtures.buses import OpenBus, Tenancy, new_tenancy
 
 SECONDS = 10.0
 
@@ -145,6 +145,45 @@ async def test_what_still_waits_is_never_swept(open_bus: OpenBus, tenancy: Tenan
     await reader.drain()
     await settled(bus)
     assert await bus.sweep() == 4
+
+
+async def test_what_waits_in_one_tenant_holds_back_no_other(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """The other's history is swept as far as it should be; a cursor into what is gone says so there alone."""
+    bus = await open_bus(bus_history_max_messages=4)
+    rival = new_tenancy(tenancy.database)
+    rival.address = tenancy.address
+    waiting, person = await opened(rival, "reader"), await opened(tenancy, "reader")
+    for number in range(2):
+        await waiting.bus.publish(note(f"waiting {number}"))
+    theirs = (await waiting.bus.list_messages()).messages[-1].cursor
+    reader = await (await tenancy.client()).bus.connect("reader")
+    for number in range(10):
+        await person.bus.publish(note(str(number)))
+        await (await anext(reader)).ack()
+    await reader.drain()
+    listed = (await person.bus.list_messages()).messages
+    async with asyncio.timeout(SECONDS):
+        while any(stats.in_flight for stats in await person.bus.queue_stats()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (await bus.sweep(), await bus.sweep()) == (6, 0)
+    left = (await person.bus.list_messages()).messages
+    assert [record.message.id for record in left] == [record.message.id for record in listed[:4]]
+    assert len((await waiting.bus.list_messages()).messages) == 2
+    assert (await anext(waiting.bus.tail(after=theirs))).message.payload.data == b"waiting 1"
+    assert (await anext(person.bus.tail(after=listed[3].cursor))).message.id == listed[2].message.id
+    with pytest.raises(OutOfRange) as caught:
+        await anext(person.bus.tail(after=listed[5].cursor))
+    first = await anext(person.bus.tail(after=caught.value.metadata["oldest_cursor"]))
+    assert first.message.id == listed[3].message.id
+    other = await (await rival.client()).bus.connect("reader")
+    for _ in range(2):
+        await (await anext(other)).ack()
+    await other.drain()
+    async with asyncio.timeout(SECONDS):
+        while any(stats.in_flight for stats in await waiting.bus.queue_stats()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert await bus.sweep() == 2
+    await rival.close()
 
 
 async def test_dead_letters_are_listed_and_redriven(open_bus: OpenBus, tenancy: Tenancy) -> None:

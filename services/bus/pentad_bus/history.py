@@ -87,7 +87,7 @@ class History:
         broker = self._bus.broker
         if after:
             seq = _seq(after)
-            await self._check_kept(seq)
+            await self._check_kept(tenant, seq)
         else:
             seq = 0 if from_start else broker.stored_seq
         while True:
@@ -100,15 +100,19 @@ class History:
                     yield row
                 seq = page.last.seq if page.last else upto
 
-    async def _check_kept(self, seq: int) -> None:
-        oldest = await self._bus.read(self._journal.oldest_seq)
-        first = oldest if oldest is not None else self._bus.broker.stored_seq + 1
-        if seq + 1 < first:
-            raise OutOfRange(
-                "CURSOR_EXPIRED",
-                "the messages after this cursor are no longer kept; start again at the oldest one",
-                oldest_cursor=cursor(first - 1),
-            )
+    async def _check_kept(self, tenant: str, seq: int) -> None:
+        """A tenant's oldest messages go first: while that of the cursor is kept, or the very next one, nothing
+        is missing after it.
+        """
+        stored = self._bus.broker.stored_seq
+        if seq >= stored or await self._bus.read(self._journal.has_any, tenant, [seq, seq + 1]):
+            return
+        oldest = await self._bus.read(self._journal.oldest_seq, tenant)
+        raise OutOfRange(
+            "CURSOR_EXPIRED",
+            "the messages after this cursor are no longer kept; start again at the oldest one",
+            oldest_cursor=cursor(stored if oldest is None else oldest - 1),
+        )
 
     async def dead_letters(
         self, tenant: str, recipient: str, size: int, page_token: str
@@ -194,7 +198,7 @@ class History:
         inbox = tenant.inbox(recipient)
         seq, upto, count = _seq(after) if after else 0, broker.stored_seq, 0
         if after:
-            await self._check_kept(seq)
+            await self._check_kept(tenant_id, seq)
         while count < most:
             size = min(_REPLAY_PAGE, most - count)
             page = await self._bus.read(

@@ -35,6 +35,7 @@ from pentad_bus.redis.script import (
 from pentad_bus.redis.tasks import stop
 from pentad_bus.redis.wakeups import Wakeups
 from pentad_bus.retention import Retention, Sweeper
+from pentad_bus.store.journal import Needed
 from pentad_common.errors import PentadError, StartupError, Unavailable
 from pentad_common.ids import new_id
 from pentad_common.telemetry import get_logger
@@ -361,16 +362,18 @@ class RedisBus:
         except OUTAGES:
             raise unavailable() from None
 
-    async def oldest_needed(self) -> int:
-        """The lowest seq that still waits, or is being worked on."""
+    async def still_needed(self) -> Needed:
+        """What waits, or is being worked on."""
         try:
-            answers = [await self.ask(tenant_id, "oldest", {}) for tenant_id in await self._tenants()]
+            answers = {tenant: await self.ask(tenant, "oldest", {}) for tenant in await self._tenants()}
         except OUTAGES:
             raise unavailable() from None
-        times = [float(answer["oldest"]) for answer in answers if "oldest" in answer]
-        if not times:
-            return 1 << 62
-        return await self.read(self.journal.seq_at, min(times) - _LOOK_BACK)
+        oldest = {
+            tenant: await self.read(self.journal.seq_at, float(answer["oldest"]) - _LOOK_BACK)
+            for tenant, answer in answers.items()
+            if "oldest" in answer
+        }
+        return Needed(1 << 62, oldest)
 
     async def _tenants(self) -> list[str]:
         found: Any = await self._client.smembers(TENANTS)

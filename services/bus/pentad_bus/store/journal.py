@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -123,6 +123,27 @@ def fitting(sizes: Iterable[int], most: int) -> int:
     return count
 
 
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What is not swept: all from the seq `upto` on, and of each of `tenants` all from its seq on."""
+
+    upto: int
+    tenants: Mapping[str, int] = field(default_factory=dict)
+
+
+class Swept(NamedTuple):
+    """One step of a sweep."""
+
+    count: int
+    """Messages that were deleted."""
+    size: int
+    """Bytes of these."""
+    place: int
+    """The last seq that was looked at."""
+    done: bool
+    """Whether there is nothing more to do."""
+
+
 @dataclass(slots=True)
 class Changes:
     """What is stored in one transaction."""
@@ -232,11 +253,12 @@ class Journal(Protocol):
     def check(self) -> None:
         """Writes something and takes it back. Raises Unavailable if nothing can be stored at the moment."""
 
-    def sweep(self, before: float, keep: int, floor: int, most: int, excess: int = 0) -> tuple[int, int]:
-        """Deletes up to `most` of the oldest messages; how many it did, and their bytes.
+    def sweep(
+        self, before: float, keep: int, needed: Needed, most: int, excess: int = 0, after: int = 0
+    ) -> Swept:
+        """Looks at the `most` oldest messages with a seq above `after`, and deletes what is not needed of it.
 
-        Those taken before `before`, those beyond the newest `keep`, and the oldest `excess` bytes; none with
-        a seq of `floor` or more.
+        Those taken before `before`, those beyond the newest `keep`, and the oldest `excess` bytes.
         """
 
     def sweep_dead(self, before: float, keep: int, most: int) -> int:
@@ -260,8 +282,11 @@ class Journal(Protocol):
     ) -> Page[HistoryRow]:
         """Messages with a seq above `seq` and not above `upto`, oldest first."""
 
-    def oldest_seq(self) -> int | None:
-        """The seq of the oldest message that is kept, whoever's it is."""
+    def oldest_seq(self, tenant: str) -> int | None:
+        """The seq of the tenant's oldest message that is kept."""
+
+    def has_any(self, tenant: str, seqs: Sequence[int]) -> bool:
+        """Whether one of these messages is the tenant's, and kept."""
 
     def dead_letters(
         self, tenant: str, recipient: str, *, before: tuple[float, str] | None, limit: int

@@ -108,12 +108,20 @@ class SqlReader:
             query = query.where(BusMessage.seq < self._seq_at(connection, wanted.end_time))
         return query
 
-    def oldest_seq(self) -> int | None:
-        """The seq of the oldest message that is kept, whoever's it is."""
+    def oldest_seq(self, tenant: str) -> int | None:
+        """The seq of the tenant's oldest message that is kept."""
         self.catch_up()
-        with self._connect(ALL_TENANTS) as connection:
-            oldest: int | None = connection.execute(select(func.min(BusMessage.seq))).scalar()
+        query = select(BusMessage.seq).where(BusMessage.tenant_id == tenant)
+        with self._connect(tenant) as connection:
+            oldest: int | None = connection.execute(query.order_by(BusMessage.seq).limit(1)).scalar()
             return oldest
+
+    def has_any(self, tenant: str, seqs: Sequence[int]) -> bool:
+        """Whether one of these messages is the tenant's, and kept."""
+        self.catch_up()
+        query = select(BusMessage.seq).where(BusMessage.seq.in_(seqs), BusMessage.tenant_id == tenant)
+        with self._connect(tenant) as connection:
+            return connection.execute(query).first() is not None
 
     def dead_letters(
         self, tenant: str, recipient: str, *, before: tuple[float, str] | None, limit: int

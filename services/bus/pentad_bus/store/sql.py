@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pentad_bus.store import retention
 from pentad_bus.store.archive import Merged, merged
-from pentad_bus.store.journal import Changes, Recovered
+from pentad_bus.store.journal import Changes, Needed, Recovered, Swept
 from pentad_bus.store.log import decode, encode
 from pentad_bus.store.quarantine import sift
 from pentad_bus.store.reader import SqlReader
@@ -304,12 +304,14 @@ class SqlJournal(SqlReader):
             self._statements.append_segment(cursor, 0, 0, bytes(_COMMIT_BYTES))
             self._statements.drop_segments(cursor, 0, above=-1)
 
-    def sweep(self, before: float, keep: int, floor: int, most: int, excess: int = 0) -> tuple[int, int]:
-        """Deletes up to `most` of the oldest messages; how many it did, and their bytes."""
+    def sweep(
+        self, before: float, keep: int, needed: Needed, most: int, excess: int = 0, after: int = 0
+    ) -> Swept:
+        """Looks at the `most` oldest messages after `after`, and deletes what is not needed of it."""
         self.catch_up()
         with self._connect(ALL_TENANTS, writing=True) as connection:
             aged = self._seq_at(connection, before) - 1
-            return retention.sweep(connection, aged, keep, floor, most, excess)
+            return retention.sweep(connection, aged, keep, needed, most, excess, after)
 
     def sweep_dead(self, before: float, keep: int, most: int) -> int:
         """Deletes up to `most` of the oldest dead letters; how many it did."""
