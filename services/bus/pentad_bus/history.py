@@ -101,7 +101,7 @@ class History:
                 seq = page.last.seq if page.last else upto
 
     async def _check_kept(self, tenant: str, seq: int) -> None:
-        """A tenant's oldest messages go first: while that of the cursor is kept, or the very next one, nothing
+        """A tenant's oldest messages go first: while that of the cursor is kept, or the next one, nothing
         is missing after it.
         """
         stored = self._bus.broker.stored_seq
