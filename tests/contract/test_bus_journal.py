@@ -49,8 +49,11 @@ def messages(*seqs: int, tenant: str = TENANT, inbox: int | None = None, **field
 
 
 def seqs(journal: SqlJournal, wanted: HistoryFilter = ALL, tenant: str = TENANT) -> list[int]:
-    """The history, newest first."""
-    return [row.seq for row in journal.history(tenant, wanted, before=None, limit=100).rows]
+    """The history, newest first: the same before and after all of the log is in the tables."""
+    found = [row.seq for row in journal.history(tenant, wanted, before=None, limit=100).rows]
+    journal.catch_up()
+    assert [row.seq for row in journal.history(tenant, wanted, before=None, limit=100).rows] == found
+    return found
 
 
 def dead(name: str, recipient: str = "b", time: float = START) -> DeadRow:
@@ -275,6 +278,57 @@ def test_pages_and_tails(journal: SqlJournal) -> None:
     assert [row.seq for row in journal.after(TENANT, ALL, seq=7, upto=8, limit=4).rows] == [8]
 
 
+def test_pages_go_from_the_log_on_into_the_tables(journal: SqlJournal) -> None:
+    """Wherever the border is, each message is on one page, and the last page says that it is."""
+    for seq in range(1, 31):
+        journal.write(messages(seq, tenant=OTHER if seq % 3 == 0 else TENANT))
+    wanted = [seq for seq in range(30, 0, -1) if seq % 3]
+    for archived in (7, 9, 14):
+        journal.archive(archived)
+        for size in (1, 3, 4, 5, 20):
+            found: list[int] = []
+            more, before = True, None
+            while more:
+                page = journal.history(TENANT, ALL, before=before, limit=size)
+                assert len(page.rows) == min(size, 20 - len(found))
+                found += [row.seq for row in page.rows]
+                more, before = page.more, found[-1]
+            assert found == wanted
+    assert journal.behind == 0
+    assert not journal.history("nobody", ALL, before=None, limit=5).more
+
+
+def test_a_reader_of_the_oldest_takes_what_it_needs_from_the_log(journal: SqlJournal) -> None:
+    """A page fills up as the log comes into the tables, and the rest of it stays; filtered, to the end."""
+    for seq in range(1, 5001, 50):
+        journal.write(messages(*range(seq, seq + 50), type="odd" if seq % 100 == 1 else "even"))
+    page = journal.after(TENANT, ALL, seq=0, upto=5000, limit=10)
+    assert ([row.seq for row in page.rows], page.more) == (list(range(1, 11)), True)
+    assert journal.behind > 3000
+    assert journal.keeps_all_after(TENANT, 4000)
+    page = journal.after(TENANT, replace(ALL, type="even"), seq=970, upto=5000, limit=100)
+    assert [row.seq for row in page.rows] == [*range(971, 1001), *range(1051, 1101), *range(1151, 1171)]
+    assert (page.more, journal.behind > 2000) == (True, True)
+    page = journal.after(TENANT, replace(ALL, type="odd"), seq=970, upto=4999, limit=10_000)
+    assert (len(page.rows), page.more, page.rows[-1].seq, journal.behind) == (2000, False, 4950, 0)
+
+
+def test_a_reader_of_the_newest_waits_for_no_archive(journal: SqlJournal) -> None:
+    """However much is in the log still, it stays there; a page is of so many bytes there, too."""
+    for seq in range(1, 2001, 100):
+        journal.write(messages(*range(seq, seq + 100)))
+    assert [row.seq for row in journal.history(TENANT, ALL, before=None, limit=3).rows] == [2000, 1999, 1998]
+    page = journal.history(TENANT, replace(ALL, type="other"), before=None, limit=3)
+    assert (list(page.rows), page.more, journal.behind) == ([], False, 2000)
+    large = body("x" * 500_000)  # in the id, too
+    journal.write(Changes(messages=[(seq, "", TENANT, large) for seq in range(2001, 2008)]))
+    page = journal.history(TENANT, ALL, before=None, limit=1000)
+    assert ([row.seq for row in page.rows], page.more) == ([2007, 2006, 2005], True)
+    page = journal.history(TENANT, ALL, before=2005, limit=1000)
+    assert ([row.seq for row in page.rows], page.more) == ([2004, 2003, 2002], True)
+    assert journal.behind == 2007
+
+
 def test_sweeping_by_age_and_number(journal: SqlJournal) -> None:
     """The oldest go, in small steps, but never what is still needed, nor the newest of all."""
     journal.write(messages(*range(1, 21)))
@@ -299,7 +353,8 @@ def test_what_one_tenant_needs_holds_back_no_other(journal: SqlJournal) -> None:
     assert second[:1] + second[2:] == (2, 8, True)
     assert (seqs(journal), seqs(journal, tenant=OTHER)) == ([9, 7, 5], [10])
     assert (journal.oldest_seq(TENANT), journal.oldest_seq(OTHER)) == (5, 10)
-    assert journal.has_any(TENANT, [4, 5]) and not journal.has_any(OTHER, [4, 5, 9])
+    assert [journal.keeps_all_after(TENANT, seq) for seq in (3, 4, 5)] == [False, True, True]
+    assert [journal.keeps_all_after(OTHER, seq) for seq in (4, 8, 9, 10)] == [False, False, True, True]
     size = len(body("m5"))
     freed = journal.sweep(before=START, keep=1000, needed=Needed(100), most=100, excess=2 * size)
     assert freed[:2] == (2, 2 * size)

@@ -101,11 +101,8 @@ class History:
                 seq = page.last.seq if page.last else upto
 
     async def _check_kept(self, tenant: str, seq: int) -> None:
-        """A tenant's oldest messages go first: while that of the cursor is kept, or the next one, nothing
-        is missing after it.
-        """
         stored = self._bus.broker.stored_seq
-        if seq >= stored or await self._bus.read(self._journal.has_any, tenant, [seq, seq + 1]):
+        if seq >= stored or await self._bus.read(self._journal.keeps_all_after, tenant, seq):
             return
         oldest = await self._bus.read(self._journal.oldest_seq, tenant)
         raise OutOfRange(

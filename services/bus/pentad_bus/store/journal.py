@@ -285,8 +285,8 @@ class Journal(Protocol):
     def oldest_seq(self, tenant: str) -> int | None:
         """The seq of the tenant's oldest message that is kept."""
 
-    def has_any(self, tenant: str, seqs: Sequence[int]) -> bool:
-        """Whether one of these messages is the tenant's, and kept."""
+    def keeps_all_after(self, tenant: str, seq: int) -> bool:
+        """Whether it is known that none of the tenant's messages after `seq` was swept."""
 
     def dead_letters(
         self, tenant: str, recipient: str, *, before: tuple[float, str] | None, limit: int

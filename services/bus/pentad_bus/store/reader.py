@@ -71,7 +71,6 @@ class SqlReader:
         self, tenant: str, wanted: HistoryFilter, *, before: int | None, limit: int
     ) -> Page[HistoryRow]:
         """Messages with a seq below `before`, newest first."""
-        self.catch_up()
         with self._connect(tenant) as connection:
             query = self._filtered(connection, tenant, wanted)
             if before is not None:
@@ -82,7 +81,6 @@ class SqlReader:
         self, tenant: str, wanted: HistoryFilter, *, seq: int, upto: int, limit: int
     ) -> Page[HistoryRow]:
         """Messages with a seq above `seq` and not above `upto`, oldest first."""
-        self.catch_up()
         with self._connect(tenant) as connection:
             query = self._filtered(connection, tenant, wanted)
             query = query.where(BusMessage.seq > seq, BusMessage.seq <= upto)
@@ -116,12 +114,22 @@ class SqlReader:
             oldest: int | None = connection.execute(query.order_by(BusMessage.seq).limit(1)).scalar()
             return oldest
 
-    def has_any(self, tenant: str, seqs: Sequence[int]) -> bool:
-        """Whether one of these messages is the tenant's, and kept."""
-        self.catch_up()
-        query = select(BusMessage.seq).where(BusMessage.seq.in_(seqs), BusMessage.tenant_id == tenant)
+    def newest_seq(self) -> int:
+        """The last seq in the tables, whoever's it is; 0 if there is none."""
+        with self._connect(ALL_TENANTS) as connection:
+            return int(connection.execute(select(func.max(BusMessage.seq))).scalar() or 0)
+
+    def keeps_all_after(self, tenant: str, seq: int) -> bool:
+        """Whether it is known that none of the tenant's messages after `seq` was swept.
+
+        Of a tenant the oldest go first: so it is while the message `seq` is kept, or the very next one, or
+        when all that came after it is still in the log.
+        """
+        if seq >= self.newest_seq():
+            return True
+        query = select(BusMessage.seq).where(BusMessage.seq.in_((seq, seq + 1)))
         with self._connect(tenant) as connection:
-            return connection.execute(query).first() is not None
+            return connection.execute(query.where(BusMessage.tenant_id == tenant)).first() is not None
 
     def dead_letters(
         self, tenant: str, recipient: str, *, before: tuple[float, str] | None, limit: int

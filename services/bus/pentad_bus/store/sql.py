@@ -17,10 +17,20 @@ from sqlalchemy.exc import DBAPIError
 
 from pentad_bus.store import retention
 from pentad_bus.store.archive import Merged, merged
-from pentad_bus.store.journal import Changes, Needed, Recovered, Swept
+from pentad_bus.store.journal import (
+    Changes,
+    HistoryFilter,
+    HistoryRow,
+    Needed,
+    Page,
+    Recovered,
+    Swept,
+    fitting,
+)
 from pentad_bus.store.log import decode, encode
 from pentad_bus.store.quarantine import sift
 from pentad_bus.store.reader import SqlReader
+from pentad_bus.store.recent import recent
 from pentad_bus.store.recovery import Recovery
 from pentad_bus.store.statements import Statements
 from pentad_common.db import ALL_TENANTS, APPLICATION_ROLE, open_engine, parse_url
@@ -32,7 +42,9 @@ from pentad_common.telemetry import get_logger
 log = get_logger(__name__)
 
 _OWNER_LOCK = 0x70656E74  # "pent": the advisory lock of the one bus process that owns a journal on PostgreSQL
-_CATCH_UP_MESSAGES = 2048
+_NEVER = 1 << 62
+"""A seq that none will have."""
+_CATCH_UP_MESSAGES = 1024
 _ONE_SEGMENT = -1
 _COMMIT_BYTES = 16_384
 """Of SQLite's log, that a transaction takes beside what is in it."""
@@ -328,6 +340,53 @@ class SqlJournal(SqlReader):
         """Deletes dead letters: these, or all of an inbox, or all; how many."""
         with self._connect(tenant, writing=True) as connection:
             return retention.purge(connection, tenant, ids, recipient)
+
+    # ---------------------------------------------------------------------------------------------- reading
+
+    def history(
+        self, tenant: str, wanted: HistoryFilter, *, before: int | None, limit: int
+    ) -> Page[HistoryRow]:
+        """Messages with a seq below `before`, newest first. What the tables do not have is read from the log:
+        who looks at the newest after a burst waits for nothing, and holds up no writer.
+        """
+        if self._archived >= self._last:
+            return super().history(tenant, wanted, before=before, limit=limit)
+        try:
+            with self._connect(ALL_TENANTS) as connection:
+                found, rest = recent(
+                    connection, tenant, wanted, _NEVER if before is None else before, limit + 1
+                )
+        except Unavailable:
+            raise
+        except Exception:  # damaged: it is sifted
+            self.catch_up()
+            found, rest = [], before
+        older: Page[HistoryRow] = Page([], False)
+        if rest is not None or not found:
+            older = super().history(tenant, wanted, before=rest, limit=max(0, limit - len(found)))
+        rows = [*found, *older.rows]
+        count = fitting((len(row.body) for row in rows), limit)
+        return Page(rows[:count], older.more or count < len(rows))
+
+    def after(
+        self, tenant: str, wanted: HistoryFilter, *, seq: int, upto: int, limit: int
+    ) -> Page[HistoryRow]:
+        """Messages with a seq above `seq` and not above `upto`, oldest first. No more of the log is taken into
+        the tables than the page needs; writers have their turns in between.
+        """
+        last, rows = self._last, list[HistoryRow]()
+        if self._behind <= _CATCH_UP_MESSAGES:
+            self.catch_up()
+        while True:
+            complete = self._archived >= last  # before it is read: another may archive meanwhile
+            newest = 0 if complete else self.newest_seq()
+            page = super().after(tenant, wanted, seq=seq, upto=upto, limit=limit - len(rows))
+            rows += page.rows
+            if page.more or complete:
+                count = fitting((len(row.body) for row in rows), limit)
+                return Page(rows[:count], page.more or count < len(rows))
+            seq = max(seq, newest, *(row.seq for row in page.rows[-1:]))
+            self.archive(_CATCH_UP_MESSAGES)
 
     # --------------------------------------------------------------------------------------------- recovery
 
