@@ -371,8 +371,9 @@ class SqlJournal(SqlReader):
     def after(
         self, tenant: str, wanted: HistoryFilter, *, seq: int, upto: int, limit: int
     ) -> Page[HistoryRow]:
-        """Messages with a seq above `seq` and not above `upto`, oldest first. No more of the log is taken into
-        the tables than the page needs; writers have their turns in between.
+        """Messages with a seq above `seq` and not above `upto`, oldest first.
+
+        No more of the log is taken into the tables than the page needs; writers have their turns in between.
         """
         last, rows = self._last, list[HistoryRow]()
         if self._behind <= _CATCH_UP_MESSAGES:
