@@ -120,7 +120,9 @@ class BusServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMessages(self, request, context):
-        """The history of durable messages, newest first.
+        """The history of durable messages, newest first. It has all that was confirmed before the call.
+
+        Errors: UNAVAILABLE HISTORY_BEHIND (queues in Redis) when the history is not written to that point within 5 seconds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,7 +131,7 @@ class BusServiceServicer:
     def TailMessages(self, request, context):
         """Messages as they are stored, oldest first, without end. Resumes after a cursor with no gap and no repeat.
 
-        Errors: OUT_OF_RANGE CURSOR_EXPIRED with the oldest cursor that can be had.
+        Errors: OUT_OF_RANGE CURSOR_EXPIRED with the oldest cursor that can be had, UNAVAILABLE HISTORY_BEHIND as in ListMessages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,7 +142,8 @@ class BusServiceServicer:
 
         Each carries the header `pentad-replayed` with the time at which it was first taken. Such copies are in the history too,
         and are themselves never replayed. The inbox's bound holds: what no longer fits is left for the next call.
-        Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL when not one message fits, OUT_OF_RANGE CURSOR_EXPIRED.
+        Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL when not one message fits, OUT_OF_RANGE CURSOR_EXPIRED,
+        UNAVAILABLE HISTORY_BEHIND as in ListMessages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

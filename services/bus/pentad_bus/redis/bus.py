@@ -48,6 +48,8 @@ _PING = 0.5
 _TIMEOUT = 3.0
 _OLDEST_VERSION = 7
 _TAIL_POLL = 0.1
+_HURRY = 0.05
+"""Seconds after which a process that does not archive asks again for it to be done soon."""
 _CATCH_UP = 5.0
 """Seconds that a reader waits at most until the archive has what was there when it asked."""
 _COME_BACK = 2
@@ -268,16 +270,20 @@ class RedisBus:
         bound = partial(function, *arguments, **options)
         return await asyncio.get_running_loop().run_in_executor(self._readers, bound)
 
-    async def catch_up(self, tenant_id: str) -> None:
-        """Waits until the archive has what this tenant's log held when this was called, for a while."""
+    async def catch_up(self, tenant_id: str) -> bool:
+        """Waits until the archive has what this tenant's log held when this was called, which it then writes
+        without a rest. False if that takes too long; while Redis is away there is nothing to wait for.
+        """
         log_key = f"{tenant_prefix(tenant_id)}log"
+        waiting = asyncio.timeout(_CATCH_UP)
         with suppress(TimeoutError, *OUTAGES):
-            async with asyncio.timeout(_CATCH_UP):
+            async with waiting:
                 newest: Any = await self._client.xrevrange(log_key, count=1)
-                await self._hurry(tenant_id)
-                while newest and await self._client.xrange(log_key, max=newest[0][0], count=1):  # noqa: ASYNC110 - it is another process's work
-                    await asyncio.sleep(0.01)
+                while newest and await self._client.xrange(log_key, max=newest[0][0], count=1):
+                    await self._hurry(tenant_id)
+                    await asyncio.sleep(0.01 if self._archiver.leading else _HURRY)
         self.broker.stored_seq = await self.read(self.journal.newest_seq)
+        return not waiting.expired()
 
     async def _hurry(self, tenant_id: str) -> None:
         self._archiver.hurry()

@@ -12,7 +12,7 @@ from pentad_bus.inbox import Inbox
 from pentad_bus.redis.readmission import Old
 from pentad_bus.store.journal import DeadRow, HistoryFilter, HistoryRow
 from pentad_bus.tenant import Tenant
-from pentad_common.errors import PentadError
+from pentad_common.errors import PentadError, Unavailable
 
 if TYPE_CHECKING:
     from pentad_bus.redis.bus import RedisBus
@@ -28,16 +28,16 @@ class RedisHistory(History):
     async def messages(
         self, tenant: str, wanted: HistoryFilter, size: int, page_token: str
     ) -> tuple[list[HistoryRow], str]:
-        """A page, newest first."""
+        """A page, newest first. Raises Unavailable HISTORY_BEHIND."""
         if not page_token:
-            await self._redis.catch_up(tenant)
+            await self._complete(tenant)
         return await super().messages(tenant, wanted, size, page_token)
 
     async def tail(
         self, tenant: str, wanted: HistoryFilter, after: str, from_start: bool
     ) -> AsyncIterator[HistoryRow]:
-        """Messages as they are archived, after a cursor."""
-        await self._redis.catch_up(tenant)
+        """Messages as they are archived, after a cursor. Raises Unavailable HISTORY_BEHIND."""
+        await self._complete(tenant)
         async for row in super().tail(tenant, wanted, after, from_start):
             yield row
 
@@ -66,10 +66,21 @@ class RedisHistory(History):
     async def replay(
         self, tenant_id: str, wanted: HistoryFilter, recipient: str, most: int, after: str
     ) -> tuple[int, str]:
-        """Puts messages of the history into an inbox, oldest first."""
+        """Puts messages of the history into an inbox, oldest first. Raises Unavailable HISTORY_BEHIND."""
         await self._redis.broker.link(tenant_id).ready.wait()
-        await self._settled(tenant_id)
+        await self._redis.ledger.flushed()
+        await self._complete(tenant_id)
         return await super().replay(tenant_id, wanted, recipient, most, after)
+
+    async def _complete(self, tenant: str) -> None:
+        """The history has all that was confirmed before."""
+        if not await self._redis.catch_up(tenant):
+            raise Unavailable(
+                "HISTORY_BEHIND",
+                "the history does not have all that was sent so far: that was much, or the process that "
+                "writes it is stuck; try again",
+                retry_after=1.0,
+            )
 
     async def _settled(self, tenant: str) -> None:
         await self._redis.ledger.flushed()
