@@ -332,13 +332,13 @@ def test_a_reader_of_the_newest_waits_for_no_archive(journal: SqlJournal) -> Non
 def test_sweeping_by_age_and_number(journal: SqlJournal) -> None:
     """The oldest go, in small steps, but never what is still needed, nor the newest of all."""
     journal.write(messages(*range(1, 21)))
-    assert journal.sweep(before=START + 6, keep=1000, needed=Needed(100), most=3).count == 3
-    assert journal.sweep(before=START + 6, keep=1000, needed=Needed(100), most=3).count == 2
-    assert journal.sweep(before=START + 6, keep=1000, needed=Needed(100), most=3).count == 0
+    assert journal.sweep(before=START + 6, keep=1000, needed=Needed(100), most=3).messages == 3
+    assert journal.sweep(before=START + 6, keep=1000, needed=Needed(100), most=3).messages == 2
+    assert journal.sweep(before=START + 6, keep=1000, needed=Needed(100), most=3).messages == 0
     assert journal.oldest_seq(TENANT) == 6
-    assert journal.sweep(before=START, keep=10, needed=Needed(9), most=100).count == 3
+    assert journal.sweep(before=START, keep=10, needed=Needed(9), most=100).messages == 3
     assert journal.oldest_seq(TENANT) == 9
-    assert journal.sweep(before=START + 1000, keep=0, needed=Needed(100), most=100).count == 11
+    assert journal.sweep(before=START + 1000, keep=0, needed=Needed(100), most=100).messages == 11
     assert seqs(journal) == [20]
 
 
@@ -397,7 +397,7 @@ def test_the_history_is_kept_within_its_size(journal: SqlJournal) -> None:
     )
     assert seqs(journal)[-1] == 4
     assert journal.sweep(before=START, keep=100, needed=Needed(5), most=100, excess=10**9)[:2] == (1, size)
-    assert journal.sweep(before=START, keep=100, needed=Needed(100), most=100, excess=10**9).count == 5
+    assert journal.sweep(before=START, keep=100, needed=Needed(100), most=100, excess=10**9).messages == 5
     assert seqs(journal) == [10]
 
 

@@ -65,7 +65,7 @@ class Sweeper:
                 journal.sweep, before, self._keep.messages, needed, _ROWS, excess, place
             )
             self._size = None if self._size is None else self._size - step.size
-            swept, place, done = swept + step.count, step.place, step.done
+            swept, place, done = swept + step.messages, step.place, step.done
             await asyncio.sleep(0 if done else _PAUSE)
         self._place = place
         self._held = {tenant: seq for tenant, seq in needed.tenants.items() if seq <= place}

@@ -134,8 +134,8 @@ class Needed:
 class Swept(NamedTuple):
     """One step of a sweep."""
 
-    count: int
-    """Messages that were deleted."""
+    messages: int
+    """How many were deleted."""
     size: int
     """Bytes of these."""
     place: int
