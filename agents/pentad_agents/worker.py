@@ -27,7 +27,7 @@ from pentad_agents.wire import read_payload, to_card, to_error, to_message
 from pentad_client import Pentad
 from pentad_client.bus import Connection, Delivery, Subscription
 from pentad_client.envelope import Envelope, parse_budget, set_envelope
-from pentad_client.errors import Code, PentadError, from_proto, to_proto
+from pentad_client.errors import Code, InvalidArgument, PentadError, from_proto, to_proto
 from pentad_client.handlers import unknown_type
 from pentad_client.message import MessageType, answer_to
 from pentad_client.registration import Registration
@@ -209,7 +209,7 @@ class Worker:
         try:
             task = read_payload(delivery.message, task_pb2.Task)
         except ValueError as error:
-            await delivery.nack(reason=str(error), terminal=True)
+            self._start(self._refuse(delivery, InvalidArgument("TASK_MALFORMED", str(error))))
             return
         task.agent_run_id = task.agent_run_id or delivery.message.id
         task.run_id = task.run_id or delivery.message.run_id
@@ -219,6 +219,10 @@ class Worker:
             self._start(self._answer(delivery, done))
         else:
             self._begin(task, delivery)
+
+    @staticmethod
+    async def _refuse(delivery: Delivery, error: PentadError) -> None:
+        await delivery.refuse(error)
 
     def _begin(self, task: task_pb2.Task, delivery: Delivery) -> None:
         around = self._around

@@ -16,6 +16,7 @@ import pytest
 from pentad.common.v1 import task_pb2
 from pentad.orchestrator.v1 import orchestrator_pb2 as pb
 from pentad.registry.v1 import registry_pb2
+from pentad_client.errors import InvalidArgument
 from pentad_client.message import new_message
 from tests.integration.agents_host import EXAMPLES, SHIPPED, Host, hosting, until
 from tests.integration.orchestrator_house import House, finished, house, texts
@@ -430,7 +431,9 @@ async def test_task_as_json(host: Host) -> None:
     async with await host.pentad.bus.connect() as mine:
         answer = await mine.request(new_message("pentad.task", task, recipient="it"), 5.0)
         assert answer.type == "pentad.result" and b"HELLO" in answer.payload.data
-        await mine.publish(new_message("pentad.task", b"\xff\xff", recipient="it"))
+        with pytest.raises(InvalidArgument) as caught:
+            await mine.request(new_message("pentad.task", b"\xff\xff", recipient="it"), 5.0)
+        assert caught.value.reason == "TASK_MALFORMED"
     await until(lambda: _dead_letter(host, "it"))
 
 

@@ -17,20 +17,10 @@ from sqlalchemy.exc import DBAPIError
 
 from pentad_bus.store import retention
 from pentad_bus.store.archive import Merged, merged
-from pentad_bus.store.journal import (
-    Changes,
-    HistoryFilter,
-    HistoryRow,
-    Needed,
-    Page,
-    Recovered,
-    Swept,
-    fitting,
-)
+from pentad_bus.store.journal import Changes, Needed, Recovered, Swept
 from pentad_bus.store.log import decode, encode
+from pentad_bus.store.log_reader import LogReader
 from pentad_bus.store.quarantine import sift
-from pentad_bus.store.reader import SqlReader
-from pentad_bus.store.recent import recent
 from pentad_bus.store.recovery import Recovery
 from pentad_bus.store.statements import Statements
 from pentad_common.db import ALL_TENANTS, APPLICATION_ROLE, open_engine, parse_url
@@ -42,9 +32,6 @@ from pentad_common.telemetry import get_logger
 log = get_logger(__name__)
 
 _OWNER_LOCK = 0x70656E74  # "pent": the advisory lock of the one bus process that owns a journal on PostgreSQL
-_NEVER = 1 << 62
-"""A seq that none will have."""
-_CATCH_UP_MESSAGES = 1024
 _ONE_SEGMENT = -1
 _COMMIT_BYTES = 16_384
 """Of SQLite's log, that a transaction takes beside what is in it."""
@@ -57,7 +44,7 @@ AT_ONCE_BYTES = 256 * 1024
 """Measured: such a commit takes 0.4 ms; with another thread to do it, a message costs 1 µs more and waits."""
 
 
-class SqlJournal(SqlReader):
+class SqlJournal(LogReader):
     """One process at a time has it; SQLite holds that by a lock on a file beside it, PostgreSQL by an
     advisory lock.
     """
@@ -70,9 +57,6 @@ class SqlJournal(SqlReader):
         self.at_once_bytes = AT_ONCE_BYTES if self._sqlite and not full_sync else 0
         self._turn = Lock()
         """Held by whoever writes: the journal's thread, the event loop's, or a reader that catches up."""
-        self._last = self._archived = 0
-        """Numbers of the log's last segment, and of the last that the tables have."""
-        self._behind = 0
         self.set_aside = 0
         """Messages of the log that the tables refused, since there is the journal."""
         self._unsynced = 0
@@ -246,12 +230,6 @@ class SqlJournal(SqlReader):
         self.set_aside += max(1, refused) if kept else 0
         log.error("messages were set aside: the history could not take them", count=refused, error=str(error))
 
-    def catch_up(self) -> None:
-        """Sees to it that the tables have all that is stored so far."""
-        last = self._last
-        while self._archived < last:
-            self.archive(_CATCH_UP_MESSAGES)
-
     @contextmanager
     def _transaction(self, patient: bool = True, *, begin: bool = True) -> Iterator[Any]:
         """The driver's cursor, on a connection that stays open; closed after an error, for it may be what is
@@ -340,54 +318,6 @@ class SqlJournal(SqlReader):
         """Deletes dead letters: these, or all of an inbox, or all; how many."""
         with self._connect(tenant, writing=True) as connection:
             return retention.purge(connection, tenant, ids, recipient)
-
-    # ---------------------------------------------------------------------------------------------- reading
-
-    def history(
-        self, tenant: str, wanted: HistoryFilter, *, before: int | None, limit: int
-    ) -> Page[HistoryRow]:
-        """Messages with a seq below `before`, newest first. What the tables do not have is read from the log:
-        who looks at the newest after a burst waits for nothing, and holds up no writer.
-        """
-        if self._archived >= self._last:
-            return super().history(tenant, wanted, before=before, limit=limit)
-        try:
-            with self._connect(ALL_TENANTS) as connection:
-                found, rest = recent(
-                    connection, tenant, wanted, _NEVER if before is None else before, limit + 1
-                )
-        except Unavailable:
-            raise
-        except Exception:  # damaged: it is sifted
-            self.catch_up()
-            found, rest = [], before
-        older: Page[HistoryRow] = Page([], False)
-        if rest is not None or not found:
-            older = super().history(tenant, wanted, before=rest, limit=max(0, limit - len(found)))
-        rows = [*found, *older.rows]
-        count = fitting((len(row.body) for row in rows), limit)
-        return Page(rows[:count], older.more or count < len(rows))
-
-    def after(
-        self, tenant: str, wanted: HistoryFilter, *, seq: int, upto: int, limit: int
-    ) -> Page[HistoryRow]:
-        """Messages with a seq above `seq` and not above `upto`, oldest first.
-
-        No more of the log is taken into the tables than the page needs; writers have their turns in between.
-        """
-        last, rows = self._last, list[HistoryRow]()
-        if self._behind <= _CATCH_UP_MESSAGES:
-            self.catch_up()
-        while True:
-            complete = self._archived >= last  # before it is read: another may archive meanwhile
-            newest = 0 if complete else self.newest_seq()
-            page = super().after(tenant, wanted, seq=seq, upto=upto, limit=limit - len(rows))
-            rows += page.rows
-            if page.more or complete:
-                count = fitting((len(row.body) for row in rows), limit)
-                return Page(rows[:count], page.more or count < len(rows))
-            seq = max(seq, newest, *(row.seq for row in page.rows[-1:]))
-            self.archive(_CATCH_UP_MESSAGES)
 
     # --------------------------------------------------------------------------------------------- recovery
 
