@@ -28,8 +28,12 @@ RESERVED_HEADERS = "pentad-"
 _parse = Message.FromString
 _SHORT = 64
 """In so few bytes beside its id and data, a message breaks no rule of a field's length."""
-_SMALL = 4096
+SMALL = 4096
 """Up to here the data are looked at for that; copying more costs more than the rules."""
+HEADER, LONG_HEADER = 0x52, 0xD2
+"""What a header in an encoded message begins with, one or the other; 30 ns to look for, where looking at the
+headers takes 100 (measured).
+"""
 
 
 def read_message(body: bytes, most_bytes: int) -> Message:
@@ -63,7 +67,7 @@ def check_message(message: Message, body: bytes, message_id: str) -> None:
         raise _first_violation(message)
     payload = message.payload
     size = len(body)
-    if (size > _SMALL or size - len(payload.data) - len(message_id) > _SHORT) and (
+    if (size > SMALL or size - len(payload.data) - len(message_id) > _SHORT) and (
         len(message.type) > 128
         or len(message.run_id) > 64
         or len(message.correlation_id) > 128
