@@ -68,7 +68,7 @@ class BaseAgent:
         """Takes a message that is no task and has no method of its own (see `on`). What it returns, unless
         None, goes back to the sender as the answer.
 
-        Agents without it leave such messages to the dead letters.
+        Agents without it leave such messages to the dead letters; who asked for an answer is told so.
         """
         raise NotImplementedError
 

@@ -170,7 +170,8 @@ class Messages(Protocol):
         timeout: float = 30.0,  # noqa: ASYNC109 - callers think of it as part of the request
     ) -> Message:
         """To one agent, and waits for its answer, at most `timeout` seconds. Raises AgentError NO_ANSWER
-        (retryable)."""
+        (retryable), or the PentadError with which the other side says that there will be none, such as
+        MESSAGE_TYPE_UNKNOWN."""
         ...
 
 

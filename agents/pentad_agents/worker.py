@@ -27,7 +27,8 @@ from pentad_agents.wire import read_payload, to_card, to_error, to_message
 from pentad_client import Pentad
 from pentad_client.bus import Connection, Delivery, Subscription
 from pentad_client.envelope import Envelope, parse_budget, set_envelope
-from pentad_client.errors import Code, PentadError, to_proto
+from pentad_client.errors import Code, InvalidArgument, PentadError, from_proto, to_proto
+from pentad_client.handlers import unknown_type
 from pentad_client.message import MessageType, answer_to
 from pentad_client.registration import Registration
 from pentad_client.resume import Backoff
@@ -36,6 +37,7 @@ CANCELS = Subscription(f"{MessageType.CANCEL}.*", scope="instance")
 MAIL_CREDIT = 256
 KEPT_RESULTS = 32
 REFUSED_SECONDS = 10.0  # before a registration that was refused is tried again
+SERVICES = "pentad."  # what the names of Pentad's own services begin with: nobody else stops an agent's work
 LOST = ("DELIVERY_EXPIRED", "DELIVERY_UNKNOWN", "CONNECTION_CLOSED")
 REFUSED = (Code.INVALID_ARGUMENT, Code.PERMISSION_DENIED, Code.FAILED_PRECONDITION)
 
@@ -189,7 +191,7 @@ class Worker:
     async def _take_mail(self) -> None:
         assert self._mail is not None
         async for delivery in self._mail:
-            if delivery.message.type == MessageType.CANCEL:
+            if delivery.message.type == MessageType.CANCEL and delivery.message.sender.startswith(SERVICES):
                 await self._cancel(delivery)
             else:
                 self._start(self._answer_message(delivery))
@@ -207,7 +209,7 @@ class Worker:
         try:
             task = read_payload(delivery.message, task_pb2.Task)
         except ValueError as error:
-            await delivery.nack(reason=str(error), terminal=True)
+            self._start(self._refuse(delivery, InvalidArgument("TASK_MALFORMED", str(error))))
             return
         task.agent_run_id = task.agent_run_id or delivery.message.id
         task.run_id = task.run_id or delivery.message.run_id
@@ -217,6 +219,10 @@ class Worker:
             self._start(self._answer(delivery, done))
         else:
             self._begin(task, delivery)
+
+    @staticmethod
+    async def _refuse(delivery: Delivery, error: PentadError) -> None:
+        await delivery.refuse(error)
 
     def _begin(self, task: task_pb2.Task, delivery: Delivery) -> None:
         around = self._around
@@ -323,14 +329,14 @@ class Worker:
             if message.HasField("broadcast"):  # to whom it may concern: this one it does not
                 await delivery.ack()
                 return
-            reason = f"agent {self.name!r} has no handler for a message of type {message.type!r}"
-            await delivery.nack(reason=reason, terminal=True)
+            handled = (type_ for type_, _ in message_handlers(self._loaded.agent.__class__))
+            await delivery.refuse(unknown_type(self.name, message.type, handled))
         except PentadError as error:
-            ctx.log.warning("the answer to a message was refused", error=error.message)
-            await delivery.nack(reason=error.message)
+            ctx.log.warning("a message was not answered", type=message.type, error=error.message)
+            await delivery.fail(error)
         except Exception as error:
             ctx.log.exception("a message could not be handled", type=message.type)
-            await delivery.nack(reason=to_error(error).message)
+            await delivery.fail(from_proto(to_error(error)))
 
     def _handler(self, type: str) -> Callable[..., Coroutine[Any, Any, Any]]:
         """The agent's method for a message of that type: one marked with `on`, or `on_message`."""

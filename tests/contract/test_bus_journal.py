@@ -10,7 +10,7 @@ import pytest
 
 from pentad.bus.v1.bus_pb2 import Message
 from pentad_bus.policy import Policy
-from pentad_bus.store.journal import Changes, DeadRow, HistoryFilter, InboxRow, MessageRow
+from pentad_bus.store.journal import Changes, DeadRow, HistoryFilter, InboxRow, MessageRow, Needed
 from pentad_bus.store.sql import SqlJournal
 from pentad_common.errors import StartupError
 
@@ -49,8 +49,11 @@ def messages(*seqs: int, tenant: str = TENANT, inbox: int | None = None, **field
 
 
 def seqs(journal: SqlJournal, wanted: HistoryFilter = ALL, tenant: str = TENANT) -> list[int]:
-    """The history, newest first."""
-    return [row.seq for row in journal.history(tenant, wanted, before=None, limit=100)]
+    """The history, newest first: the same before and after all of the log is in the tables."""
+    found = [row.seq for row in journal.history(tenant, wanted, before=None, limit=100).rows]
+    journal.catch_up()
+    assert [row.seq for row in journal.history(tenant, wanted, before=None, limit=100).rows] == found
+    return found
 
 
 def dead(name: str, recipient: str = "b", time: float = START) -> DeadRow:
@@ -62,7 +65,7 @@ def test_an_empty_journal_recovers_nothing(journal: SqlJournal) -> None:
     found = journal.recover(0)
     assert (found.inboxes, found.waiting, found.recent) == ([], [], [])
     assert found.last_seq == 0
-    assert journal.oldest_seq() is None
+    assert journal.oldest_seq(TENANT) is None
 
 
 def test_what_waits_is_recovered_as_it_was(journal: SqlJournal) -> None:
@@ -183,7 +186,7 @@ def test_what_the_history_refuses_is_set_aside(journal: SqlJournal, database_url
         pass
     assert (journal.behind, journal.set_aside) == (0, 1)
     assert seqs(journal) == [4, 3, 2, 1]
-    [letter] = journal.dead_letters(TENANT, "b", before=None, limit=10)
+    [letter] = journal.dead_letters(TENANT, "b", before=None, limit=10).rows
     assert (letter.reason, letter.message_id, letter.body) == ("UNSTORABLE", "m2", body("m2", START + 2))
     journal.check()
     journal.close()
@@ -270,32 +273,101 @@ def test_history_by_time(journal: SqlJournal) -> None:
 def test_pages_and_tails(journal: SqlJournal) -> None:
     """Below a seq newest first, above one oldest first, within bounds."""
     journal.write(messages(*range(1, 10)))
-    assert [row.seq for row in journal.history(TENANT, ALL, before=8, limit=3)] == [7, 6, 5]
-    assert [row.seq for row in journal.after(TENANT, ALL, seq=3, upto=8, limit=4)] == [4, 5, 6, 7]
-    assert [row.seq for row in journal.after(TENANT, ALL, seq=7, upto=8, limit=4)] == [8]
+    assert [row.seq for row in journal.history(TENANT, ALL, before=8, limit=3).rows] == [7, 6, 5]
+    assert [row.seq for row in journal.after(TENANT, ALL, seq=3, upto=8, limit=4).rows] == [4, 5, 6, 7]
+    assert [row.seq for row in journal.after(TENANT, ALL, seq=7, upto=8, limit=4).rows] == [8]
+
+
+def test_pages_go_from_the_log_on_into_the_tables(journal: SqlJournal) -> None:
+    """Wherever the border is, each message is on one page, and the last page says that it is."""
+    for seq in range(1, 31):
+        journal.write(messages(seq, tenant=OTHER if seq % 3 == 0 else TENANT))
+    wanted = [seq for seq in range(30, 0, -1) if seq % 3]
+    for archived in (7, 9, 14):
+        journal.archive(archived)
+        for size in (1, 3, 4, 5, 20):
+            found: list[int] = []
+            more, before = True, None
+            while more:
+                page = journal.history(TENANT, ALL, before=before, limit=size)
+                assert len(page.rows) == min(size, 20 - len(found))
+                found += [row.seq for row in page.rows]
+                more, before = page.more, found[-1]
+            assert found == wanted
+    assert journal.behind == 0
+    assert not journal.history("nobody", ALL, before=None, limit=5).more
+
+
+def test_a_reader_of_the_oldest_takes_what_it_needs_from_the_log(journal: SqlJournal) -> None:
+    """A page fills up as the log comes into the tables, and the rest of it stays; filtered, to the end."""
+    for seq in range(1, 5001, 50):
+        journal.write(messages(*range(seq, seq + 50), type="odd" if seq % 100 == 1 else "even"))
+    page = journal.after(TENANT, ALL, seq=0, upto=5000, limit=10)
+    assert ([row.seq for row in page.rows], page.more) == (list(range(1, 11)), True)
+    assert journal.behind > 3000
+    assert journal.keeps_all_after(TENANT, 4000)
+    page = journal.after(TENANT, replace(ALL, type="even"), seq=970, upto=5000, limit=100)
+    assert [row.seq for row in page.rows] == [*range(971, 1001), *range(1051, 1101), *range(1151, 1171)]
+    assert (page.more, journal.behind > 2000) == (True, True)
+    page = journal.after(TENANT, replace(ALL, type="odd"), seq=970, upto=4999, limit=10_000)
+    assert (len(page.rows), page.more, page.rows[-1].seq, journal.behind) == (2000, False, 4950, 0)
+
+
+def test_a_reader_of_the_newest_waits_for_no_archive(journal: SqlJournal) -> None:
+    """However much is in the log still, it stays there; a page is of so many bytes there, too."""
+    for seq in range(1, 2001, 100):
+        journal.write(messages(*range(seq, seq + 100)))
+    assert [row.seq for row in journal.history(TENANT, ALL, before=None, limit=3).rows] == [2000, 1999, 1998]
+    page = journal.history(TENANT, replace(ALL, type="other"), before=None, limit=3)
+    assert (list(page.rows), page.more, journal.behind) == ([], False, 2000)
+    large = body("x" * 500_000)  # in the id, too
+    journal.write(Changes(messages=[(seq, "", TENANT, large) for seq in range(2001, 2008)]))
+    page = journal.history(TENANT, ALL, before=None, limit=1000)
+    assert ([row.seq for row in page.rows], page.more) == ([2007, 2006, 2005], True)
+    page = journal.history(TENANT, ALL, before=2005, limit=1000)
+    assert ([row.seq for row in page.rows], page.more) == ([2004, 2003, 2002], True)
+    assert journal.behind == 2007
 
 
 def test_sweeping_by_age_and_number(journal: SqlJournal) -> None:
     """The oldest go, in small steps, but never what is still needed, nor the newest of all."""
     journal.write(messages(*range(1, 21)))
-    assert journal.sweep(before=START + 6, keep=1000, floor=100, most=3)[0] == 3
-    assert journal.sweep(before=START + 6, keep=1000, floor=100, most=3)[0] == 2
-    assert journal.sweep(before=START + 6, keep=1000, floor=100, most=3)[0] == 0
-    assert journal.oldest_seq() == 6
-    assert journal.sweep(before=START, keep=10, floor=9, most=100)[0] == 3
-    assert journal.oldest_seq() == 9
-    assert journal.sweep(before=START + 1000, keep=0, floor=100, most=100)[0] == 11
+    assert journal.sweep(before=START + 6, keep=1000, needed=Needed(100), most=3).messages == 3
+    assert journal.sweep(before=START + 6, keep=1000, needed=Needed(100), most=3).messages == 2
+    assert journal.sweep(before=START + 6, keep=1000, needed=Needed(100), most=3).messages == 0
+    assert journal.oldest_seq(TENANT) == 6
+    assert journal.sweep(before=START, keep=10, needed=Needed(9), most=100).messages == 3
+    assert journal.oldest_seq(TENANT) == 9
+    assert journal.sweep(before=START + 1000, keep=0, needed=Needed(100), most=100).messages == 11
     assert seqs(journal) == [20]
+
+
+def test_what_one_tenant_needs_holds_back_no_other(journal: SqlJournal) -> None:
+    """It is stepped over; the other's messages go, those between included, and of its own those before."""
+    journal.write(messages(1, 3, 5, 7, 9))
+    journal.write(messages(2, 4, 6, 8, 10, tenant=OTHER))
+    needed = Needed(100, {TENANT: 5})
+    first = journal.sweep(before=START + 9, keep=1000, needed=needed, most=4)
+    assert first[:1] + first[2:] == (4, 4, False)
+    second = journal.sweep(before=START + 9, keep=1000, needed=needed, most=100, after=first.place)
+    assert second[:1] + second[2:] == (2, 8, True)
+    assert (seqs(journal), seqs(journal, tenant=OTHER)) == ([9, 7, 5], [10])
+    assert (journal.oldest_seq(TENANT), journal.oldest_seq(OTHER)) == (5, 10)
+    assert [journal.keeps_all_after(TENANT, seq) for seq in (3, 4, 5)] == [False, True, True]
+    assert [journal.keeps_all_after(OTHER, seq) for seq in (4, 8, 9, 10)] == [False, False, True, True]
+    size = len(body("m5"))
+    freed = journal.sweep(before=START, keep=1000, needed=Needed(100), most=100, excess=2 * size)
+    assert freed[:2] == (2, 2 * size)
 
 
 def test_dead_letters(journal: SqlJournal) -> None:
     """Newest first, by pages and recipient; counted; removed when they are put back."""
     rows = [dead(f"d{n}", time=START + n // 2) for n in range(5)]
     journal.write(Changes(dead=[*rows, dead("e", recipient="c", time=START + 9)]))
-    assert list(journal.dead_letters(TENANT, "b", before=None, limit=10)) == rows[::-1]
-    page = journal.dead_letters(TENANT, "", before=None, limit=2)
+    assert list(journal.dead_letters(TENANT, "b", before=None, limit=10).rows) == rows[::-1]
+    page = journal.dead_letters(TENANT, "", before=None, limit=2).rows
     assert [row.id for row in page] == ["e", "d4"]
-    rest = journal.dead_letters(TENANT, "", before=(page[1].dead_time, page[1].id), limit=10)
+    rest = journal.dead_letters(TENANT, "", before=(page[1].dead_time, page[1].id), limit=10).rows
     assert [row.id for row in rest] == ["d3", "d2", "d1", "d0"]
     assert journal.dead_counts(TENANT) == {"b": 5, "c": 1}
     assert [row.id for row in journal.dead_by_id(TENANT, ["d1", "e", "unknown"])] == ["d1", "e"]
@@ -319,10 +391,13 @@ def test_the_history_is_kept_within_its_size(journal: SqlJournal) -> None:
     journal.write(messages(*range(1, 11)))
     size = len(body("m1"))
     assert journal.history_size() == 9 * size + len(body("m10"))
-    assert journal.sweep(before=START, keep=100, floor=100, most=100, excess=2 * size + 1) == (3, 3 * size)
+    assert journal.sweep(before=START, keep=100, needed=Needed(100), most=100, excess=2 * size + 1)[:2] == (
+        3,
+        3 * size,
+    )
     assert seqs(journal)[-1] == 4
-    assert journal.sweep(before=START, keep=100, floor=5, most=100, excess=10**9) == (1, size)
-    assert journal.sweep(before=START, keep=100, floor=100, most=100, excess=10**9)[0] == 5
+    assert journal.sweep(before=START, keep=100, needed=Needed(5), most=100, excess=10**9)[:2] == (1, size)
+    assert journal.sweep(before=START, keep=100, needed=Needed(100), most=100, excess=10**9).messages == 5
     assert seqs(journal) == [10]
 
 
@@ -335,7 +410,11 @@ def test_dead_letters_are_purged_and_swept(journal: SqlJournal) -> None:
     assert journal.purge(TENANT, [], "c") == 2
     assert journal.sweep_dead(START + 3, 100, 100) == 2
     assert journal.sweep_dead(START, 3, 100) == 2
-    assert [row.id for row in journal.dead_letters(TENANT, "", before=None, limit=9)] == ["d7", "d6", "d5"]
+    assert [row.id for row in journal.dead_letters(TENANT, "", before=None, limit=9).rows] == [
+        "d7",
+        "d6",
+        "d5",
+    ]
     assert journal.purge(TENANT, [], "") == 3
     assert journal.sweep_dead(START + 100, 0, 100) == 0
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from pentad.common.v1 import task_pb2
 from pentad.orchestrator.v1 import orchestrator_pb2 as pb
 from pentad.registry.v1 import registry_pb2
+from pentad_client.errors import InvalidArgument
 from pentad_client.message import new_message
 from tests.integration.agents_host import EXAMPLES, SHIPPED, Host, hosting, until
 from tests.integration.orchestrator_house import House, finished, house, texts
@@ -178,6 +180,21 @@ async def test_cancel_reaches_a_busy_agent(host: Host, tmp_path: Path) -> None:
     assert await said(host, "it") == "free again"
 
 
+async def test_nobody_but_a_service_cancels(host: Host, tmp_path: Path) -> None:
+    """A cancellation that another client sends straight to the instance stops nothing."""
+    gate = tmp_path / "gate"
+    host.write("it", f"while not os.path.exists({str(gate)!r}): await asyncio.sleep(0.02)\nreturn 'done'")
+    await host.start()
+    run = await host.run("it")
+    await until(lambda: _running(host, run.run_id))
+    order = task_pb2.TaskCancel(run_id=run.run_id, reason="because")
+    async with await host.pentad.bus.connect("it", "other", take_inbox=False) as mine:
+        await mine.publish(new_message("pentad.cancel", order, recipient="it/h1.mail"))
+    await until(lambda: _dead_letter(host, "it/h1.mail"))
+    gate.touch()
+    assert texts((await finished(host.pentad, run.run_id)).result) == ["done"]
+
+
 async def test_agent_that_will_not_be_cancelled(host: Host) -> None:
     """The host does not wait for ever for an agent that swallows its cancellation at the deadline."""
     body = """
@@ -254,7 +271,9 @@ async def test_state(host: Host) -> None:
 
 
 async def test_messages_between_agents(host: Host) -> None:
-    """Agents ask each other, even when fully busy; a message that nobody takes is a dead letter."""
+    """Agents ask each other, even when fully busy. A message that nobody takes is a dead letter, and who
+    asked is told.
+    """
     host.write(
         "asks", "return (await ctx.messages.request('knows', {'n': 20})).content", "MAX_CONCURRENCY = 1"
     )
@@ -265,13 +284,19 @@ async def test_messages_between_agents(host: Host) -> None:
     host.write("knows", "return ''", answer)
     host.write("deaf", "return ''")
     host.write("tells", "await ctx.messages.send('deaf', 'hello')\nreturn 'told'")
-    host.write("alone", "await ctx.messages.request('deaf', 'hello', timeout=0.3)")
+    slow = "@on('order')\nasync def order(self, message, ctx):\n    await asyncio.sleep(1)"
+    host.write("slow", "return ''", slow)
+    host.write("alone", "await ctx.messages.request('slow', 'hello', type='order', timeout=0.3)")
+    host.write("wrong", "await ctx.messages.request('slow', 'hello', type='ordre')")
     await host.start()
     assert json.loads(await said(host, "asks")) == {"n": 21, "to": "asks"}
     assert await said(host, "tells") == "told"
     await until(lambda: _dead_letter(host, "deaf"))
     run = await outcome(host, "alone")
     assert run.error.reason == "NO_ANSWER" and len(run.agent_runs) == 4
+    run = await outcome(host, "wrong")
+    assert run.error.reason == "MESSAGE_TYPE_UNKNOWN" and len(run.agent_runs) == 1
+    assert run.error.metadata["handled"] == "order"
 
 
 async def test_a_broadcast_that_is_not_for_an_agent(host: Host) -> None:
@@ -406,7 +431,9 @@ async def test_task_as_json(host: Host) -> None:
     async with await host.pentad.bus.connect() as mine:
         answer = await mine.request(new_message("pentad.task", task, recipient="it"), 5.0)
         assert answer.type == "pentad.result" and b"HELLO" in answer.payload.data
-        await mine.publish(new_message("pentad.task", b"\xff\xff", recipient="it"))
+        with pytest.raises(InvalidArgument) as caught:
+            await mine.request(new_message("pentad.task", b"\xff\xff", recipient="it"), 5.0)
+        assert caught.value.reason == "TASK_MALFORMED"
     await until(lambda: _dead_letter(host, "it"))
 
 

@@ -12,7 +12,7 @@ from pentad.bus.v1 import bus_pb2 as pb
 from pentad_client import Pentad
 from pentad_client.bus import message_filter, new_message
 from pentad_client.errors import InvalidArgument, NotFound, OutOfRange, PermissionDenied, ResourceExhausted
-from tests.fixtures.buses import OpenBus, Tenancy
+from tests.fixtures.buses import OpenBus, Tenancy, new_tenancy
 
 SECONDS = 10.0
 
@@ -147,6 +147,45 @@ async def test_what_still_waits_is_never_swept(open_bus: OpenBus, tenancy: Tenan
     assert await bus.sweep() == 4
 
 
+async def test_what_waits_in_one_tenant_holds_back_no_other(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """The other's history is swept as far as it should be; a cursor into what is gone says so there alone."""
+    bus = await open_bus(bus_history_max_messages=4)
+    rival = new_tenancy(tenancy.database)
+    rival.address = tenancy.address
+    waiting, person = await opened(rival, "reader"), await opened(tenancy, "reader")
+    for number in range(2):
+        await waiting.bus.publish(note(f"waiting {number}"))
+    theirs = (await waiting.bus.list_messages()).messages[-1].cursor
+    reader = await (await tenancy.client()).bus.connect("reader")
+    for number in range(10):
+        await person.bus.publish(note(str(number)))
+        await (await anext(reader)).ack()
+    await reader.drain()
+    listed = (await person.bus.list_messages()).messages
+    async with asyncio.timeout(SECONDS):
+        while any(stats.in_flight for stats in await person.bus.queue_stats()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (await bus.sweep(), await bus.sweep()) == (6, 0)
+    left = (await person.bus.list_messages()).messages
+    assert [record.message.id for record in left] == [record.message.id for record in listed[:4]]
+    assert len((await waiting.bus.list_messages()).messages) == 2
+    assert (await anext(waiting.bus.tail(after=theirs))).message.payload.data == b"waiting 1"
+    assert (await anext(person.bus.tail(after=listed[3].cursor))).message.id == listed[2].message.id
+    with pytest.raises(OutOfRange) as caught:
+        await anext(person.bus.tail(after=listed[5].cursor))
+    first = await anext(person.bus.tail(after=caught.value.metadata["oldest_cursor"]))
+    assert first.message.id == listed[3].message.id
+    other = await (await rival.client()).bus.connect("reader")
+    for _ in range(2):
+        await (await anext(other)).ack()
+    await other.drain()
+    async with asyncio.timeout(SECONDS):
+        while any(stats.in_flight for stats in await waiting.bus.queue_stats()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert await bus.sweep() == 2
+    await rival.close()
+
+
 async def test_dead_letters_are_listed_and_redriven(open_bus: OpenBus, tenancy: Tenancy) -> None:
     """With the reason and what was said last; put back, they come as if for the first time."""
     await open_bus(bus_max_attempts=2)
@@ -221,3 +260,44 @@ async def test_queue_stats_say_how_full_inboxes_are(open_bus: OpenBus, tenancy: 
     assert shared.bytes > 0
     assert shared.oldest_age.ToNanoseconds() > 0
     assert [stats.recipient for stats in await person.bus.queue_stats()] == ["other", "reader", "reader/one"]
+
+
+async def test_queue_stats_go_by_pages(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """Each inbox once, by name, however many there are, also those of which only dead letters are left."""
+    await open_bus(bus_instance_linger_seconds=0.05)
+    person = await opened(tenancy, "gone")
+    client = await tenancy.client()
+    lost = await client.bus.connect("gone", "instance")
+    await person.bus.publish(note("x", "gone/instance"))
+    await (await anext(lost)).nack(terminal=True)
+    await lost.close()
+    tasks = (client.bus.connect(f"agent-{number}" + "x" * 50, "i" * 60) for number in range(550))
+    connections = await asyncio.gather(*tasks)
+    for connection in connections:
+        await connection.publish(note("x", connection.agent))
+    names = [*sorted(name for one in connections for name in (one.agent, one.address)), "gone"]
+    async with asyncio.timeout(SECONDS):
+        while not (await person.bus.list_dead_letters("gone/instance")).dead_letters:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    everything = await person.bus.queue_stats()
+    assert [stats.recipient for stats in everything] == [*names, "gone/instance"]
+    assert {stats.in_flight for stats in everything} == {0, 1}
+    assert sum(stats.consumers for stats in everything) == 2 * len(connections)
+    assert everything[-1].dead_letters == 1
+    first = await stats_page(client, page_size=400)
+    assert [stats.recipient for stats in first.queues] == names[:400]
+    second = await stats_page(client, page_size=400, page_token=first.next_page_token)
+    assert [stats.recipient for stats in second.queues] == names[400:800]
+    of_one = await stats_page(client, page_size=1, agent=connections[3].agent)
+    of_one = await stats_page(client, agent=connections[3].agent, page_token=of_one.next_page_token)
+    assert ([stats.recipient for stats in of_one.queues], of_one.next_page_token) == (
+        [connections[3].address],
+        "",
+    )
+    with pytest.raises(InvalidArgument, match="page token"):
+        await stats_page(client, page_token="nonsense")
+
+
+async def stats_page(client: Pentad, **fields: Any) -> pb.GetQueueStatsResponse:
+    found: pb.GetQueueStatsResponse = await client.bus._stub.GetQueueStats(pb.GetQueueStatsRequest(**fields))
+    return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -13,6 +15,7 @@ import pytest
 import redis
 
 from pentad.bus.v1 import bus_pb2 as pb
+from pentad_bus.redis import bus as bus_module
 from pentad_bus.redis.bus import RedisBus
 from pentad_client import Pentad
 from pentad_client.bus import Connection, message_filter, new_message
@@ -179,3 +182,32 @@ async def test_another_process_archives_when_the_first_is_gone(
         person = await tenancy.client("client", address=other)
         assert await history(person) == [5, 4, 3, 2, 1, 0]
         await tenancy.close()
+
+
+async def test_a_history_that_is_behind_says_so(
+    sqlite_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the process that archives is frozen, no page leaves out what was confirmed; then all is there."""
+    monkeypatch.setattr(bus_module, "_CATCH_UP", 0.3)
+    options = {"bus_backend": "redis", "redis_url": redis_url}
+    archiving = BusProcess(sqlite_url, tmp_path / "bus.log", **options)
+    database = Database(sqlite_url)
+    tenancy = new_tenancy(database)
+    try:
+        archiving.start()
+        async with serving(sqlite_url, **options) as (tenancy.address, _):
+            client, person = await tenancy.client(), await tenancy.client("client")
+            worker = await client.bus.connect("worker", credit=0)
+            await worker.publish(numbered(0))
+            assert await history(person) == [0]
+            os.kill(archiving.pid, signal.SIGSTOP)
+            assert not await worker.publish_many(numbered(number) for number in range(1, 2001))
+            with pytest.raises(Unavailable) as caught:
+                await person.bus.list_messages(page_size=10)  # tries several times
+            assert (caught.value.reason, caught.value.retry_after) == ("HISTORY_BEHIND", 1.0)
+            os.kill(archiving.pid, signal.SIGCONT)
+            assert await history(person) == list(range(2000, -1, -1))
+            await tenancy.close()
+    finally:
+        archiving.kill()
+        database.close()

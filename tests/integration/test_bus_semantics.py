@@ -12,7 +12,7 @@ import pytest
 from pentad.bus.v1 import bus_pb2 as pb
 from pentad_client import Pentad
 from pentad_client.bus import Delivery, QueuePolicy, message_filter, new_message
-from pentad_client.errors import InvalidArgument, NotFound, ResourceExhausted
+from pentad_client.errors import InvalidArgument, NotFound, PentadError, ResourceExhausted, Unimplemented
 from tests.fixtures.buses import BusProcess, OpenBus, Tenancy
 
 SECONDS = 30.0
@@ -113,6 +113,30 @@ async def test_history_is_replayed_into_an_inbox(open_bus: OpenBus, tenancy: Ten
         await person.bus.replay("nobody")
 
 
+async def test_marks_of_the_platform_cannot_be_forged(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """A header that begins with `pentad-` is refused from users, by name and with what to do, on a connection
+    and alone; a service may set its own, but not the bus's.
+    """
+    await open_bus()
+    person, client = await opened(tenancy, "reader"), await tenancy.client()
+    service = await (await tenancy.client("service")).bus.connect("pentad.orchestrator")
+    agent, reader = await client.bus.connect("writer"), await client.bus.connect("reader")
+    for publish in (agent.publish, person.bus.publish):
+        for name in ("pentad-replayed", "pentad-budget", "pentad-anything", "Pentad-Replayed"):
+            with pytest.raises(InvalidArgument) as caught:
+                await publish(note("x", headers={"fine": "1", name: "2026-01-01T00:00:00Z"}))
+            assert (caught.value.reason, caught.value.metadata) == ("HEADER_RESERVED", {"header": name})
+            assert name in str(caught.value) and f"'x-{name[7:]}'" in str(caught.value)
+    with pytest.raises(InvalidArgument, match="pentad-replayed"):
+        await service.publish(note("x", headers={"pentad-replayed": "now"}))
+    await service.publish(note("task", headers={"pentad-budget": "tokens=1"}))
+    await agent.publish(note("own", headers={"budget": "1", "x-pentad-a": "2"}))
+    assert sorted(texts(await take(reader, 2))) == ["own", "task"]
+    again = await person.bus.replay("reader")
+    assert (again.replayed, [item.attempt for item in await take(reader, 2)]) == (2, [1, 1])
+    assert (await person.bus.replay("reader")).replayed == 2
+
+
 async def test_replay_stops_where_the_inbox_is_full(open_bus: OpenBus, tenancy: Tenancy) -> None:
     """And goes on from there."""
     await open_bus()
@@ -203,6 +227,107 @@ async def test_a_connection_has_handlers_by_type(open_bus: OpenBus, tenancy: Ten
     await asking.publish(note("other", "shop"))
     assert texts(await take(shop, 1)) == ["other"]
     assert not (await (await tenancy.client("client")).bus.list_dead_letters()).dead_letters
+
+
+async def test_a_handler_that_acks_may_still_answer(
+    open_bus: OpenBus, tenancy: Tenancy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it returns after its own ack is sent as the answer; after its own answer it is an error that the
+    log names.
+    """
+    await open_bus()
+    client = await tenancy.client()
+    shop, asking = await client.bus.connect("shop"), await client.bus.connect("asking")
+
+    @shop.on("order")
+    async def order(delivery: Delivery) -> dict[str, int]:
+        await delivery.ack()
+        return {"shipped": 1}
+
+    @shop.on("question")
+    async def question(delivery: Delivery) -> str:
+        await delivery.reply("response", "first")
+        return "second"
+
+    answer = await asking.request(new_message("order", "x", recipient="shop"), timeout=SECONDS)
+    assert (answer.type, answer.payload.data, answer.hops) == ("response", b'{"shipped":1}', 1)
+    answer = await asking.request(new_message("question", "x", recipient="shop"), timeout=SECONDS)
+    assert answer.payload.data == b"first"
+    said = ""
+    async with asyncio.timeout(SECONDS):
+        while "the handler of 'question' returned a value that goes nowhere" not in said:
+            await asyncio.sleep(0.01)
+            said += capsys.readouterr().err
+    person = await tenancy.client("client")
+    assert len((await person.bus.list_messages()).messages) == 4
+
+
+async def test_a_requester_learns_at_once_that_nobody_handles_its_type(
+    open_bus: OpenBus, tenancy: Tenancy
+) -> None:
+    """By an error with the types there are; the message is a dead letter. What is no request, and what an
+    iteration takes, is not refused.
+    """
+    await open_bus()
+    client = await tenancy.client()
+    shop, asking = await client.bus.connect("shop"), await client.bus.connect("asking")
+    early = asyncio.create_task(asking.request(note("early", "shop"), timeout=SECONDS))
+    await asyncio.sleep(0.05)
+    shop.on("order")(_shipped)
+    shop.on("note")(_shipped)
+    assert (await early).payload.data == b"shipped"
+    with pytest.raises(Unimplemented) as caught:
+        await asking.request(new_message("ordre", "x", recipient="shop"), timeout=SECONDS)
+    assert caught.value.reason == "MESSAGE_TYPE_UNKNOWN"
+    assert caught.value.metadata == {"agent": "shop", "type": "ordre", "handled": "note, order"}
+    assert "'ordre'" in str(caught.value) and "note, order" in str(caught.value)
+    person = await tenancy.client("client")
+    [letter] = await dead(person, 1)
+    assert (letter.reason, letter.detail) == ("REJECTED", str(caught.value))
+    await asking.publish(new_message("ordre", "no request", recipient="shop"))
+    assert texts(await take(shop, 1)) == ["no request"]
+    request = asyncio.create_task(asking.request(new_message("ordre", "y", recipient="shop"), SECONDS))
+    [delivery] = await take(shop, 1)
+    await delivery.reply("response", "by hand")
+    assert (await request).payload.data == b"by hand"
+
+
+async def test_a_requester_learns_of_the_last_failure(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """A handler that raises is tried again; when it is not any more, the request raises what it did."""
+    await open_bus(bus_max_attempts=2, bus_retry_backoff_seconds=0.01)
+    client = await tenancy.client()
+    shop, asking = await client.bus.connect("shop"), await client.bus.connect("asking")
+    attempts: list[int] = []
+
+    @shop.on("order")
+    async def order(delivery: Delivery) -> None:
+        attempts.append(delivery.attempt)
+        raise NotFound("ITEM_UNKNOWN", "there is no such item", item=7)
+
+    @shop.on("count")
+    async def count(delivery: Delivery) -> None:
+        raise ValueError("cannot count")
+
+    with pytest.raises(NotFound) as caught:
+        await asking.request(new_message("order", "x", recipient="shop"), timeout=SECONDS)
+    assert (caught.value.reason, caught.value.metadata, attempts) == ("ITEM_UNKNOWN", {"item": "7"}, [1, 2])
+    with pytest.raises(PentadError, match="ValueError: cannot count") as failed:
+        await asking.request(new_message("count", "x", recipient="shop"), timeout=SECONDS)
+    assert failed.value.reason == "HANDLER_FAILED"
+    letters = await dead(await tenancy.client("client"), 2)
+    assert {letter.reason for letter in letters} == {"MAX_ATTEMPTS"}
+
+
+async def dead(person: Pentad, count: int) -> list[pb.DeadLetter]:
+    """The dead letters, when there are so many."""
+    async with asyncio.timeout(SECONDS):
+        while len(found := (await person.bus.list_dead_letters()).dead_letters) < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return list(found)
+
+
+async def _shipped(delivery: Delivery) -> str:
+    return "shipped"
 
 
 async def test_an_installed_package_handles_a_type(sqlite_url: str, tmp_path: Path, tenancy: Tenancy) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from pentad.common.v1 import common_pb2, task_pb2
 from pentad.orchestrator.v1 import orchestrator_pb2 as pb
+from pentad.registry.v1 import registry_pb2
 from pentad_client import Pentad
 from pentad_client.bus import new_message
 from pentad_common.errors import FailedPrecondition, NotFound
@@ -202,6 +203,26 @@ async def test_an_unknown_agent_fails_at_once_with_a_hint(home: Home) -> None:
     assert time.monotonic() - began < 2
     assert (run.error.reason, run.error.metadata["similar"]) == ("AGENT_NOT_FOUND", "analyst")
     assert "did you mean analyst?" in run.error.message
+
+
+async def test_an_agent_without_a_handler_for_tasks_fails_the_step_at_once(home: Home) -> None:
+    """A connection whose handlers know no tasks says so; the run fails with what it does handle."""
+    async with (
+        Pentad(home.house.config(home.house.key(home.tenant, "agent", "a"))) as pentad,
+        await pentad.bus.connect(agent="a") as connection,
+    ):
+
+        @connection.on("order")
+        async def order(delivery: object) -> None: ...
+
+        registration = await pentad.registry.register(registry_pb2.AgentCard(name="a"))
+        began = time.monotonic()
+        run_id = (await home.pentad.orchestrator.create_run(sequential("a"))).run_id
+        run = await finished(home.pentad, run_id)
+        await registration.close()
+    assert time.monotonic() - began < 5
+    assert (run.state, run.error.reason) == (pb.STATE_FAILED, "MESSAGE_TYPE_UNKNOWN")
+    assert (run.error.metadata["handled"], len(run.agent_runs)) == ("order", 1)
 
 
 async def test_an_agent_that_comes_back_is_waited_for(home: Home) -> None:

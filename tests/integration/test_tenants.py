@@ -253,7 +253,7 @@ PROBES: dict[str, Callable[[Names], list[dict[str, Any]]]] = {
         {"filter": bus_pb2.MessageFilter(run_id=names.run), "recipient": names.agent},
         {"filter": bus_pb2.MessageFilter(agent=names.agent), "recipient": names.agent},
     ],
-    "GetQueueStats": lambda names: [{}, {"agent": names.agent}],
+    "GetQueueStats": lambda names: [{}, {"agent": names.agent}, {"agent": names.agent, "page_size": 1}],
     "Publish": lambda names: [{"message": bus_pb2.Message(recipient=names.agent, payload=text("mine"))}],
     "KeepAlive": lambda names: [{"agent": names.agent, "instance": names.instance, "epoch": 1}],
     "Deregister": lambda names: [{"agent": names.agent, "instance": names.instance, "forget": True}],

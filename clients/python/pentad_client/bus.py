@@ -185,11 +185,15 @@ class BusClient:
         return response.redriven
 
     async def queue_stats(self, agent: str = "") -> list[pb.QueueStats]:
-        """How full the inboxes of an agent and its instances are, or all."""
-        response: pb.GetQueueStatsResponse = await self._stub.GetQueueStats(
-            pb.GetQueueStatsRequest(agent=agent)
-        )
-        return list(response.queues)
+        """How full the inboxes of an agent and its instances are, or all: page after page, to the last."""
+        found: list[pb.QueueStats] = []
+        request = pb.GetQueueStatsRequest(agent=agent)
+        while True:
+            response: pb.GetQueueStatsResponse = await self._stub.GetQueueStats(request)
+            found += response.queues
+            request.page_token = response.next_page_token
+            if not request.page_token:
+                return found
 
 
 class _Records:

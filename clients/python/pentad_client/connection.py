@@ -19,7 +19,7 @@ from pentad_client.handlers import H, Handlers
 from pentad_client.link import MOST_MESSAGES, Link
 from pentad_client.message import complete, new_message_id
 from pentad_client.publication import Publication, Publications
-from pentad_client.replies import Replies
+from pentad_client.replies import Replies, answered
 from pentad_client.subscription import SCOPES, Scope, Subscription
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,9 @@ MOST_IN_HELLO = 256
 """Subscriptions that a Hello may have."""
 MOST_UNCONFIRMED = 8192
 """Publishes under way before `publish` waits for room."""
+
+UNKNOWN_SECONDS = 0.25
+"""That a request which no handler takes waits for another handler, or for an iteration to begin."""
 
 _LASTING = {
     Code.UNAUTHENTICATED,
@@ -85,6 +88,7 @@ class Connection:
         self._answers: dict[tuple[str, int], list[asyncio.Future[bool]]] = {}
         self._replies = Replies()
         self._handlers = Handlers(lambda: self.ack_wait)
+        self._iterated = False
         self._closing = False
         self._error: PentadError | None = None
         self._last_failure: PentadError | None = None
@@ -312,8 +316,9 @@ class Connection:
     ) -> pb.Message:
         """Publishes, and returns the first answer with the same correlation id, acked.
 
-        Raises DeadlineExceeded REPLY_TIMEOUT after `timeout` seconds, or PentadError if the message was
-        refused. Needs credit, and no iteration.
+        Raises DeadlineExceeded REPLY_TIMEOUT after `timeout` seconds, or PentadError: if the message was
+        refused, or if the other side says that no answer will come, such as Unimplemented
+        MESSAGE_TYPE_UNKNOWN when it has no handler of the type. Needs credit, and no iteration.
         """
         complete(message)
         message.correlation_id = message.correlation_id or new_message_id()
@@ -322,7 +327,7 @@ class Connection:
         try:
             async with asyncio.timeout(timeout):
                 await self.publish(message)
-                return await reply
+                return answered(await reply)
         except TimeoutError:
             raise DeadlineExceeded(
                 "REPLY_TIMEOUT", f"no answer came in {timeout} s", correlation_id=message.correlation_id
@@ -339,6 +344,7 @@ class Connection:
         """The next delivery. Ends when the connection is closed; raises the PentadError that ended it for
         good.
         """
+        self._iterated = True
         while not self._deliveries:
             if self._closing:
                 raise StopAsyncIteration
@@ -351,9 +357,13 @@ class Connection:
     def on(self, type: str) -> Callable[[H], H]:
         """Registers a handler of a message type (`*`: of all that have none), as a decorator.
 
-        What it returns, unless None, goes back to the sender as the answer; then the delivery is acked, if it
-        was not settled by the handler itself. If it raises, the delivery is given back with the reason. While
-        it works the delivery is kept. Such messages do not come to the iteration.
+        What it returns, unless None, goes back to the sender as the answer, and the delivery is acked in the
+        same step; if the handler has acked it itself, the answer is sent all the same, but not in one step
+        with the ack. If it raises, the delivery is given back with the reason; a requester is told by the
+        last attempt. While it works the delivery is kept. Such messages do not come to the iteration.
+
+        Of other types there is the iteration. While nothing has iterated over a connection with handlers, a
+        request (`reply_to`) of another type is refused with MESSAGE_TYPE_UNKNOWN, which its sender is told.
         Raises ValueError if the type has one.
         """
 
@@ -426,7 +436,16 @@ class Connection:
                     delivery.link.ack(delivery.tag)
                 elif not self._handlers.take(delivery):
                     self._deliveries.append(delivery)
+                    if self._handlers and not self._iterated and delivery.message.reply_to:
+                        loop = asyncio.get_running_loop()
+                        loop.call_later(UNKNOWN_SECONDS, self._refuse_unknown, delivery)
         self._news.set()
+
+    def _refuse_unknown(self, delivery: Delivery) -> None:
+        """A request came that no handler takes: an iteration may, if there ever was one."""
+        if not self._iterated and delivery in self._deliveries:
+            self._deliveries.remove(delivery)
+            self._handlers.refuse(delivery, self.agent)
 
     def moved(self) -> None:
         """Something was sent, settled or confirmed, or the link has ended."""

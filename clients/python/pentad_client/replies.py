@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+
 from pentad.bus.v1 import bus_pb2 as pb
-from pentad_client.errors import PentadError
+from pentad.common.v1 import common_pb2
+from pentad_client.errors import Code, PentadError, from_proto
+from pentad_client.message import MessageType
 
 _MOST_REMEMBERED = 4096
 
@@ -48,3 +53,19 @@ class Replies:
         for reply in self._waiting.values():
             if not reply.done():
                 reply.set_exception(error)
+
+
+def answered(message: pb.Message) -> pb.Message:
+    """The answer itself. Raises the PentadError in a message of type `pentad.error`."""
+    if message.type != MessageType.ERROR:
+        return message
+    error = common_pb2.Error()
+    try:
+        if message.payload.content_type.startswith("application/json"):
+            json_format.Parse(message.payload.data, error, ignore_unknown_fields=True)
+        else:
+            error.ParseFromString(message.payload.data)
+        told = from_proto(error)
+    except (DecodeError, json_format.ParseError, UnicodeDecodeError, ValueError):
+        told = PentadError(Code.UNKNOWN, "ERROR_MALFORMED", f"{message.sender!r} answered with an error")
+    raise told

@@ -4,6 +4,7 @@ many a second.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import protovalidate
@@ -12,6 +13,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtoMessage
 
 from pentad.bus.v1.bus_pb2 import Message
+from pentad_common.call import RESERVED_PREFIX
 from pentad_common.errors import InvalidArgument
 from pentad_common.interceptors.validation import path_text
 from pentad_common.well_formed import LONGEST_SECONDS
@@ -19,11 +21,19 @@ from pentad_common.well_formed import LONGEST_SECONDS
 MOST_HEADER_BYTES = 64 * 1024
 """Filters look at headers, message by message: what is large belongs into the payload."""
 
+REPLAYED = "pentad-replayed"
+"""The header of a replayed message: when it was first taken. Only the bus sets it."""
+RESERVED_HEADERS = "pentad-"
+
 _parse = Message.FromString
 _SHORT = 64
 """In so few bytes beside its id and data, a message breaks no rule of a field's length."""
-_SMALL = 4096
+SMALL = 4096
 """Up to here the data are looked at for that; copying more costs more than the rules."""
+HEADER, LONG_HEADER = 0x52, 0xD2
+"""What a header in an encoded message begins with, one or the other; 30 ns to look for, where looking at the
+headers takes 100 (measured).
+"""
 
 
 def read_message(body: bytes, most_bytes: int) -> Message:
@@ -57,7 +67,7 @@ def check_message(message: Message, body: bytes, message_id: str) -> None:
         raise _first_violation(message)
     payload = message.payload
     size = len(body)
-    if (size > _SMALL or size - len(payload.data) - len(message_id) > _SHORT) and (
+    if (size > SMALL or size - len(payload.data) - len(message_id) > _SHORT) and (
         len(message.type) > 128
         or len(message.run_id) > 64
         or len(message.correlation_id) > 128
@@ -73,6 +83,23 @@ def check_message(message: Message, body: bytes, message_id: str) -> None:
         _check_headers(message)
     if "\0" in message_id or "\0" in message.type or "\0" in message.run_id + message.correlation_id:
         raise _invalid("message", "texts must not contain the character NUL")
+
+
+def check_marks(names: Iterable[str], sender: str) -> None:
+    """Raises InvalidArgument HEADER_RESERVED for a header of the platform's that is not the sender's to set:
+    who could write `pentad-budget` could spend what is not its own.
+    """
+    for name in names:
+        own = name[: len(RESERVED_HEADERS)].lower() == RESERVED_HEADERS
+        if own and (name.lower() == REPLAYED or not sender.startswith(RESERVED_PREFIX)):
+            raise InvalidArgument(
+                "HEADER_RESERVED",
+                f"header {name[:128]!r} is not yours to set: names that begin with `{RESERVED_HEADERS}` are "
+                "the platform's; leave it out, or call it something else, such as "
+                f"'x-{name[len(RESERVED_HEADERS) : 128]}'",
+                header=name[:128],
+                violations=[("message.headers", f"names must not begin with `{RESERVED_HEADERS}`")],
+            )
 
 
 def _check_headers(message: Message) -> None:

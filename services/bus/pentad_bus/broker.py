@@ -12,6 +12,7 @@ from functools import partial
 from itertools import chain
 
 from pentad.bus.v1.bus_pb2 import Message
+from pentad_bus.admission import REPLAYED
 from pentad_bus.clock import Clock, SystemClock
 from pentad_bus.counters import Counters
 from pentad_bus.directory import Directory
@@ -25,13 +26,10 @@ from pentad_bus.policy import Policy
 from pentad_bus.publisher import Origin, Publisher, stamp
 from pentad_bus.session import Session
 from pentad_bus.settlement import Settlement
-from pentad_bus.store.journal import DeadRow, HistoryRow, Recovered, WaitingRow
+from pentad_bus.store.journal import DeadRow, HistoryRow, Needed, Recovered, WaitingRow
 from pentad_bus.tenant import Tenant
 from pentad_bus.topics import check_pattern
 from pentad_common.errors import Aborted, FailedPrecondition, PentadError, Unavailable
-
-REPLAYED = "pentad-replayed"
-"""The header of a replayed message: when it was first taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,14 +357,19 @@ class Broker:
         for inbox in self.directory.inboxes():
             self.settlement.expire_older(inbox, taken_before)
 
-    def oldest_waiting(self) -> int:
-        """The lowest seq that is still needed."""
-        seqs = [self.stored_seq + 1]
-        for inbox in self.directory.inboxes():
-            seqs += [entry.seq for entry in chain(inbox.ready.heads(), inbox.delayed)]
-        for session in self.directory.sessions():
-            seqs += [entry.seq for entry in session.open.values()]
-        return min(seqs)
+    def still_needed(self) -> Needed:
+        """What waits, or is being worked on."""
+        oldest: dict[str, int] = {}
+        for tenant in self.directory.tenants.values():
+            seqs = [
+                entry.seq
+                for inbox in tenant.inboxes.values()
+                for entry in chain(inbox.ready.heads(), inbox.delayed)
+            ]
+            seqs += [entry.seq for session in tenant.sessions.values() for entry in session.open.values()]
+            if seqs:
+                oldest[tenant.id] = min(seqs)
+        return Needed(self.stored_seq + 1, oldest)
 
     def drain(self) -> None:
         """Nothing is delivered from now on; acks and publishes still count."""

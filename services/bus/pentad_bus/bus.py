@@ -17,7 +17,7 @@ from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
 from pentad_bus.publisher import Origin
 from pentad_bus.retention import Retention, Sweeper
-from pentad_bus.store.journal import Journal
+from pentad_bus.store.journal import Journal, Needed
 from pentad_common.errors import PentadError, Unavailable
 from pentad_common.telemetry import get_logger
 
@@ -182,9 +182,9 @@ class Bus:
         """Gives up what has waited since before a time, in epoch seconds."""
         self.broker.expire_older(taken_before)
 
-    async def oldest_needed(self) -> int:
-        """The lowest seq that still waits, or is being worked on."""
-        return self.broker.oldest_waiting()
+    async def still_needed(self) -> Needed:
+        """What waits, or is being worked on."""
+        return self.broker.still_needed()
 
     async def sweep(self) -> int:
         """Deletes history and dead letters that are too old or too much; how many messages."""

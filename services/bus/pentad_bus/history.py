@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from heapq import nsmallest
 
 from pentad_bus.bus import Bus
 from pentad_bus.inbox import Inbox
@@ -16,11 +17,10 @@ from pentad_common.errors import InvalidArgument, NotFound, OutOfRange, PentadEr
 
 MESSAGES = "bus.messages"
 _DEAD = "bus.dead_letters"
+_QUEUES = "bus.queues"
 _TAIL_PAGE = 500
 _REDRIVE_PAGE = 500
 _REPLAY_PAGE = 500
-_MOST_PAGE_BYTES = 3 * 1024 * 1024
-"""Of the messages on a page, which must fit into one frame; one message always does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,8 @@ class History:
         CURSOR_INVALID.
         """
         before = _seq(page_token) if page_token else self._bus.broker.stored_seq + 1
-        rows = await self._bus.read(self._journal.history, tenant, wanted, before=before, limit=size + 1)
-        page, last = cut_page(rows, _fitting(rows, size))
-        return page, cursor(last.seq) if last else ""
+        page = await self._bus.read(self._journal.history, tenant, wanted, before=before, limit=size)
+        return list(page.rows), cursor(page.last.seq) if page.last else ""
 
     async def tail(
         self, tenant: str, wanted: HistoryFilter, after: str, from_start: bool
@@ -88,28 +87,29 @@ class History:
         broker = self._bus.broker
         if after:
             seq = _seq(after)
-            await self._check_kept(seq)
+            await self._check_kept(tenant, seq)
         else:
             seq = 0 if from_start else broker.stored_seq
         while True:
             upto = await self._bus.stored_after(seq, tenant)
             while seq < upto:
-                rows = await self._bus.read(
+                page = await self._bus.read(
                     self._journal.after, tenant, wanted, seq=seq, upto=upto, limit=_TAIL_PAGE
                 )
-                for row in rows:
+                for row in page.rows:
                     yield row
-                seq = rows[-1].seq if len(rows) == _TAIL_PAGE else upto
+                seq = page.last.seq if page.last else upto
 
-    async def _check_kept(self, seq: int) -> None:
-        oldest = await self._bus.read(self._journal.oldest_seq)
-        first = oldest if oldest is not None else self._bus.broker.stored_seq + 1
-        if seq + 1 < first:
-            raise OutOfRange(
-                "CURSOR_EXPIRED",
-                "the messages after this cursor are no longer kept; start again at the oldest one",
-                oldest_cursor=cursor(first - 1),
-            )
+    async def _check_kept(self, tenant: str, seq: int) -> None:
+        stored = self._bus.broker.stored_seq
+        if seq >= stored or await self._bus.read(self._journal.keeps_all_after, tenant, seq):
+            return
+        oldest = await self._bus.read(self._journal.oldest_seq, tenant)
+        raise OutOfRange(
+            "CURSOR_EXPIRED",
+            "the messages after this cursor are no longer kept; start again at the oldest one",
+            oldest_cursor=cursor(stored if oldest is None else oldest - 1),
+        )
 
     async def dead_letters(
         self, tenant: str, recipient: str, size: int, page_token: str
@@ -117,11 +117,9 @@ class History:
         """A page, newest first, and the token of the next one. Raises InvalidArgument CURSOR_INVALID."""
         before = _dead_position(page_token) if page_token else None
         await self._bus.ledger.flushed()
-        rows = await self._bus.read(
-            self._journal.dead_letters, tenant, recipient, before=before, limit=size + 1
-        )
-        page, last = cut_page(rows, _fitting(rows, size))
-        return page, encode_cursor(_DEAD, last.dead_time, last.id) if last else ""
+        page = await self._bus.read(self._journal.dead_letters, tenant, recipient, before=before, limit=size)
+        last = page.last
+        return list(page.rows), encode_cursor(_DEAD, last.dead_time, last.id) if last else ""
 
     async def dead_letter(self, tenant: str, dead_letter_id: str) -> DeadRow:
         """One dead letter. Raises NotFound DEAD_LETTER_NOT_FOUND."""
@@ -161,9 +159,11 @@ class History:
                 tenant, await self._bus.read(self._journal.dead_by_id, tenant, chosen.ids)
             )
         count, before = 0, None
-        while rows := await self._bus.read(
-            self._journal.dead_letters, tenant, chosen.recipient, before=before, limit=_REDRIVE_PAGE
-        ):
+        while rows := (
+            await self._bus.read(
+                self._journal.dead_letters, tenant, chosen.recipient, before=before, limit=_REDRIVE_PAGE
+            )
+        ).rows:
             before = (rows[-1].dead_time, rows[-1].id)
             try:
                 count += await self._put_back(tenant, list(reversed(rows)))
@@ -195,12 +195,13 @@ class History:
         inbox = tenant.inbox(recipient)
         seq, upto, count = _seq(after) if after else 0, broker.stored_seq, 0
         if after:
-            await self._check_kept(seq)
+            await self._check_kept(tenant_id, seq)
         while count < most:
             size = min(_REPLAY_PAGE, most - count)
-            rows = await self._bus.read(
+            page = await self._bus.read(
                 self._journal.after, tenant_id, wanted, seq=seq, upto=upto, limit=size
             )
+            rows = page.rows
             if not rows:
                 return count, ""
             taken, last, refusal = await self._replayed(tenant, inbox, rows)
@@ -219,31 +220,36 @@ class History:
         await self._bus.ledger.flushed()
         return taken, last, full(inbox) if last != rows[-1].seq else None
 
-    async def queues(self, tenant: str, agent: str) -> list[QueueState]:
-        """The inboxes of an agent and its instances, or all; by name."""
+    async def queues(
+        self, tenant: str, agent: str, size: int, page_token: str
+    ) -> tuple[list[QueueState], str]:
+        """The inboxes of an agent and its instances, or all, by name: a page, and the token of the next one.
+        Raises InvalidArgument CURSOR_INVALID.
+        """
+        after = _queue_name(page_token) if page_token else ""
         dead = await self._bus.read(self._journal.dead_counts, tenant)
+        names = {name for name in await self._names(tenant) | dead.keys() if name > after}
+        if agent:
+            names = {name for name in names if agent in (name, name.split("/")[0])}
+        page, last = cut_page(nsmallest(size + 1, names), size)
+        states = await self._states(tenant, page, dead)
+        gone = QueueState("", 0, 0, 0, 0, 0.0, 0, 0, 0, 0, 0, False)
+        found = [
+            states.get(name) or replace(gone, recipient=name, dead_letters=dead.get(name, 0)) for name in page
+        ]
+        return found, encode_cursor(_QUEUES, last) if last else ""
+
+    async def _names(self, tenant: str) -> set[str]:
+        """Of all inboxes."""
+        return set(self._bus.broker.directory.tenant(tenant).inboxes)
+
+    async def _states(
+        self, tenant: str, names: Sequence[str], dead: Mapping[str, int]
+    ) -> dict[str, QueueState]:
+        """Of those of these inboxes that there are."""
         now = self._bus.broker.clock.wall()
         inboxes = self._bus.broker.directory.tenant(tenant).inboxes
-        states = [_state(inbox, now, dead.pop(inbox.name, 0)) for inbox in inboxes.values()]
-        states += [
-            QueueState(name, 0, 0, 0, 0, 0.0, 0, count, 0, 0, 0, False) for name, count in dead.items()
-        ]
-        wanted = [
-            item for item in states if not agent or agent in (item.recipient, item.recipient.split("/")[0])
-        ]
-        return sorted(wanted, key=lambda item: item.recipient)
-
-
-def _fitting(rows: Sequence[HistoryRow | DeadRow], most: int) -> int:
-    """How many of the first `most` rows fit on a page."""
-    size = 0
-    for count, row in enumerate(rows[:most]):
-        size += len(row.body)
-        if isinstance(row, DeadRow):
-            size += sum(len(detail.encode()) + 256 for *_, detail in row.history)
-        if count and size > _MOST_PAGE_BYTES:
-            return count
-    return most
+        return {name: _state(inboxes[name], now, dead.get(name, 0)) for name in names if name in inboxes}
 
 
 def cursor(seq: int) -> str:
@@ -260,6 +266,13 @@ def _seq(token: str) -> int:
     values = decode_cursor(MESSAGES, token)
     if len(values) != 1 or not isinstance(values[0], int):
         raise InvalidArgument("CURSOR_INVALID", f"{token!r} is not a cursor of {MESSAGES}")
+    return values[0]
+
+
+def _queue_name(token: str) -> str:
+    values = decode_cursor(_QUEUES, token)
+    if len(values) != 1 or not isinstance(values[0], str):
+        raise InvalidArgument("CURSOR_INVALID", f"{token!r} is not a page token of {_QUEUES}")
     return values[0]
 
 

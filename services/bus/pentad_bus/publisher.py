@@ -10,7 +10,15 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pentad.bus.v1.bus_pb2 import DURABILITY_BEST_EFFORT, Message
-from pentad_bus.admission import check_message, read_message, seconds
+from pentad_bus.admission import (
+    HEADER,
+    LONG_HEADER,
+    SMALL,
+    check_marks,
+    check_message,
+    read_message,
+    seconds,
+)
 from pentad_bus.entry import Entry
 from pentad_bus.filters import MOST_SECONDS, filters_too_slow, variables
 from pentad_bus.inbox import Inbox, Subscription
@@ -85,6 +93,8 @@ class Publisher:
         message = read_message(body, limits.max_message_bytes)
         message_id = message.id
         check_message(message, body, message_id)
+        if (len(body) > SMALL or HEADER in body or LONG_HEADER in body) and message.headers:
+            check_marks(message.headers, origin.name)
         tenant = origin.tenant
         dedup = tenant.dedup
         if message_id and (message_id in dedup.young or message_id in dedup.old):

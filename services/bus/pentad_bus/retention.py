@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pentad_bus.store.journal import Swept
 from pentad_common.telemetry import get_logger
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ class Sweeper:
         self._keep = keep
         self._size: int | None = None
         """Bytes of the history, less what this process stored; counted at the first sweep that asks."""
+        self._place = 0
+        """Up to here there is nothing left but what was needed then,"""
+        self._held: dict[str, int] = {}
+        """by these tenants: all of theirs from these seqs on."""
 
     async def sweep(self) -> int:
         """Gives up what waited too long, then deletes; how many messages."""
@@ -45,23 +49,27 @@ class Sweeper:
         before = broker.clock.wall() - self._keep.history
         await self._bus.give_up_older(before)
         dead_before = broker.clock.wall() - self._keep.dead_age
-        await self._all(
-            lambda: self._bus.ledger.call(journal.sweep_dead, dead_before, self._keep.dead_letters, _ROWS)
-        )
+        dead_letters = self._keep.dead_letters
+        while await self._bus.ledger.call(journal.sweep_dead, dead_before, dead_letters, _ROWS):  # noqa: ASYNC110
+            await asyncio.sleep(_PAUSE)
+        return await self._history(before)
 
-        async def some() -> int:
-            count, size = await self._bus.ledger.call(
-                journal.sweep,
-                before,
-                self._keep.messages,
-                await self._bus.oldest_needed(),
-                _ROWS,
-                await self._excess(),
+    async def _history(self, before: float) -> int:
+        """What a tenant still needs is stepped over, once: the next sweep goes on behind it."""
+        journal, needed, swept = self._bus.journal, await self._bus.still_needed(), 0
+        moved = [seq - 1 for tenant, seq in self._held.items() if needed.tenants.get(tenant) != seq]
+        place, done = min([self._place, *moved]), False
+        while not done:
+            excess = await self._excess()
+            step: Swept = await self._bus.ledger.call(
+                journal.sweep, before, self._keep.messages, needed, _ROWS, excess, place
             )
-            self._size = None if self._size is None else self._size - size
-            return count
-
-        return await self._all(some)
+            self._size = None if self._size is None else self._size - step.size
+            swept, place, done = swept + step.messages, step.place, step.done
+            await asyncio.sleep(0 if done else _PAUSE)
+        self._place = place
+        self._held = {tenant: seq for tenant, seq in needed.tenants.items() if seq <= place}
+        return swept
 
     async def _excess(self) -> int:
         """Bytes that the history has too much."""
@@ -71,11 +79,3 @@ class Sweeper:
         if self._size is None:
             self._size = await self._bus.read(self._bus.journal.history_size) - stored
         return max(0, self._size + stored - self._keep.size)
-
-    @staticmethod
-    async def _all(step: Callable[[], Awaitable[int]]) -> int:
-        swept = 0
-        while count := await step():
-            swept += count
-            await asyncio.sleep(_PAUSE)
-        return swept

@@ -21,6 +21,7 @@ from pentad_common.call import CallContext, current_call
 from pentad_common.cursor import page_size
 from pentad_common.errors import InvalidArgument
 
+_MOST_QUEUES = 1000
 _SERVICE = "pentad.bus.v1.BusService"
 
 
@@ -115,8 +116,15 @@ class BusServicer(bus_pb2_grpc.BusServiceServicer):
         self, request: bus_pb2.GetQueueStatsRequest, context: Any
     ) -> bus_pb2.GetQueueStatsResponse:
         """How full inboxes are."""
-        states = await self._history.queues(current_call().tenant_id, request.agent)
-        return bus_pb2.GetQueueStatsResponse(queues=[_stats(state) for state in states])
+        states, token = await self._history.queues(
+            current_call().tenant_id,
+            request.agent,
+            page_size(request.page_size, _MOST_QUEUES),
+            request.page_token,
+        )
+        return bus_pb2.GetQueueStatsResponse(
+            queues=[_stats(state) for state in states], next_page_token=token
+        )
 
 
 def register(servicer: BusServicer, server: Any) -> None:

@@ -37,7 +37,7 @@ from pentad_orchestrator.recording import Recording
 from pentad_orchestrator.run import AgentRun, Change, NewArtifact, Owed, StoredRun
 from pentad_orchestrator.store.move import Moved
 from pentad_orchestrator.store.runs import RunStore
-from pentad_orchestrator.tasks import PROGRESS, RESULT, TASK, read_progress, read_result
+from pentad_orchestrator.tasks import ERROR, PROGRESS, RESULT, TASK, read_progress, read_result
 
 log = get_logger(__name__)
 
@@ -215,7 +215,7 @@ class Engine:
 
     async def _on_message(self, tenant: str, message: bus_pb2.Message) -> None:
         """Returns when what it says is committed, or found to be of no use."""
-        if message.type == RESULT:
+        if message.type in (RESULT, ERROR):
             await self._on_result(tenant, message)
         elif message.type == PROGRESS:
             with suppress(InvalidArgument):

@@ -16,6 +16,7 @@ from pentad_orchestrator.run import AgentRun, StoredRun, timestamp
 
 ORCHESTRATOR = "pentad.orchestrator"
 TASK, RESULT, PROGRESS, CANCEL = "pentad.task", "pentad.result", "pentad.progress", "pentad.cancel"
+ERROR = "pentad.error"
 _CANCEL_SECONDS = 600.0
 
 
@@ -107,9 +108,11 @@ def _payload(message: Message) -> common_pb2.Content:
 
 
 def read_result(message: bus_pb2.Message) -> task_pb2.TaskResult:
-    """The result in a message. Raises InvalidArgument RESULT_MALFORMED if there is none in it."""
+    """The result in a message, or the error of one that says there is none: a client without a handler for
+    tasks. Raises InvalidArgument RESULT_MALFORMED.
+    """
     result = task_pb2.TaskResult()
-    _read(message.payload, result)
+    _read(message.payload, result.error if message.type == ERROR else result)
     result.agent_run_id = result.agent_run_id or message.correlation_id
     return result
 

@@ -35,6 +35,19 @@ def test_the_server_says_who_sent_it_and_when() -> None:
     assert message.create_time.ToNanoseconds() == int(world.clock.now * 1e9) + 1
 
 
+@pytest.mark.parametrize("tag", [b"\x52", b"\xd2\x00", b"\xd2\x80\x00", b"\xd2\x80\x80\x80\x00"])
+def test_no_way_of_encoding_hides_a_header(tag: bytes) -> None:
+    """A number may have more bytes than it needs: a header of the platform's is found all the same."""
+    world = World()
+    a = world.connect("a")
+    entry = b"\x0a\x0fpentad-replayed\x12\x01x"
+    body = to("a", "m1").SerializeToString() + tag + bytes([len(entry)]) + entry
+    assert Message.FromString(body).headers == {"pentad-replayed": "x"}
+    world.broker.publish_batch(a, [(1, body, 0)])
+    [(_, error)] = a.rejections
+    assert error.reason == "HEADER_RESERVED"
+
+
 def test_a_message_without_an_id_gets_one() -> None:
     """The server's id is in the message that is delivered."""
     world = World()

@@ -113,14 +113,16 @@ class BusServiceServicer:
         """Publishes one message and answers when it is stored. For more than a few messages a second, use Connect.
 
         Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL, RATE_QUOTA_EXCEEDED or STORAGE_QUOTA_EXCEEDED (with a
-        retry hint), INVALID_ARGUMENT MESSAGE_TOO_LARGE, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
+        retry hint), INVALID_ARGUMENT MESSAGE_TOO_LARGE or HEADER_RESERVED, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListMessages(self, request, context):
-        """The history of durable messages, newest first.
+        """The history of durable messages, newest first. It has all that was confirmed before the call.
+
+        Errors: UNAVAILABLE HISTORY_BEHIND (queues in Redis) when the history is not written to that point within 5 seconds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,7 +131,7 @@ class BusServiceServicer:
     def TailMessages(self, request, context):
         """Messages as they are stored, oldest first, without end. Resumes after a cursor with no gap and no repeat.
 
-        Errors: OUT_OF_RANGE CURSOR_EXPIRED with the oldest cursor that can be had.
+        Errors: OUT_OF_RANGE CURSOR_EXPIRED with the oldest cursor that can be had, UNAVAILABLE HISTORY_BEHIND as in ListMessages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,7 +142,8 @@ class BusServiceServicer:
 
         Each carries the header `pentad-replayed` with the time at which it was first taken. Such copies are in the history too,
         and are themselves never replayed. The inbox's bound holds: what no longer fits is left for the next call.
-        Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL when not one message fits, OUT_OF_RANGE CURSOR_EXPIRED.
+        Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL when not one message fits, OUT_OF_RANGE CURSOR_EXPIRED,
+        UNAVAILABLE HISTORY_BEHIND as in ListMessages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,7 +184,7 @@ class BusServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetQueueStats(self, request, context):
-        """How full the inboxes are.
+        """How full the inboxes are, by pages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -32,21 +32,25 @@ class BusServiceStub:
     """Publishes one message and answers when it is stored. For more than a few messages a second, use Connect.
 
     Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL, RATE_QUOTA_EXCEEDED or STORAGE_QUOTA_EXCEEDED (with a
-    retry hint), INVALID_ARGUMENT MESSAGE_TOO_LARGE, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
+    retry hint), INVALID_ARGUMENT MESSAGE_TOO_LARGE or HEADER_RESERVED, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
     """
     ListMessages: _aio.UnaryUnaryMultiCallable[_bus_pb2.ListMessagesRequest, _bus_pb2.ListMessagesResponse]
-    """The history of durable messages, newest first."""
+    """The history of durable messages, newest first. It has all that was confirmed before the call.
+
+    Errors: UNAVAILABLE HISTORY_BEHIND (queues in Redis) when the history is not written to that point within 5 seconds.
+    """
     TailMessages: _aio.UnaryStreamMultiCallable[_bus_pb2.TailMessagesRequest, _bus_pb2.TailMessagesResponse]
     """Messages as they are stored, oldest first, without end. Resumes after a cursor with no gap and no repeat.
 
-    Errors: OUT_OF_RANGE CURSOR_EXPIRED with the oldest cursor that can be had.
+    Errors: OUT_OF_RANGE CURSOR_EXPIRED with the oldest cursor that can be had, UNAVAILABLE HISTORY_BEHIND as in ListMessages.
     """
     ReplayMessages: _aio.UnaryUnaryMultiCallable[_bus_pb2.ReplayMessagesRequest, _bus_pb2.ReplayMessagesResponse]
     """Puts messages of the history once more into one inbox, oldest first, as new messages of the same ids.
 
     Each carries the header `pentad-replayed` with the time at which it was first taken. Such copies are in the history too,
     and are themselves never replayed. The inbox's bound holds: what no longer fits is left for the next call.
-    Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL when not one message fits, OUT_OF_RANGE CURSOR_EXPIRED.
+    Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL when not one message fits, OUT_OF_RANGE CURSOR_EXPIRED,
+    UNAVAILABLE HISTORY_BEHIND as in ListMessages.
     """
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_bus_pb2.ListDeadLettersRequest, _bus_pb2.ListDeadLettersResponse]
     """Messages that were given up on, newest first, with the reason."""
@@ -66,7 +70,7 @@ class BusServiceStub:
     Errors: INVALID_ARGUMENT NOTHING_TO_REDRIVE, RESOURCE_EXHAUSTED QUEUE_FULL when not one of them fits.
     """
     GetQueueStats: _aio.UnaryUnaryMultiCallable[_bus_pb2.GetQueueStatsRequest, _bus_pb2.GetQueueStatsResponse]
-    """How full the inboxes are."""
+    """How full the inboxes are, by pages."""
 
 class BusServiceServicer(metaclass=_abc_1.ABCMeta):
     """Carries messages between agents.
@@ -98,7 +102,7 @@ class BusServiceServicer(metaclass=_abc_1.ABCMeta):
         """Publishes one message and answers when it is stored. For more than a few messages a second, use Connect.
 
         Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL, RATE_QUOTA_EXCEEDED or STORAGE_QUOTA_EXCEEDED (with a
-        retry hint), INVALID_ARGUMENT MESSAGE_TOO_LARGE, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
+        retry hint), INVALID_ARGUMENT MESSAGE_TOO_LARGE or HEADER_RESERVED, FAILED_PRECONDITION HOP_LIMIT_EXCEEDED.
         """
 
     @_abc_1.abstractmethod
@@ -107,7 +111,10 @@ class BusServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _bus_pb2.ListMessagesRequest,
         context: _aio.ServicerContext[_bus_pb2.ListMessagesRequest, _abc.Awaitable[_bus_pb2.ListMessagesResponse]],
     ) -> _abc.Awaitable[_bus_pb2.ListMessagesResponse]:
-        """The history of durable messages, newest first."""
+        """The history of durable messages, newest first. It has all that was confirmed before the call.
+
+        Errors: UNAVAILABLE HISTORY_BEHIND (queues in Redis) when the history is not written to that point within 5 seconds.
+        """
 
     @_abc_1.abstractmethod
     def TailMessages(
@@ -117,7 +124,7 @@ class BusServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.AsyncIterator[_bus_pb2.TailMessagesResponse]:
         """Messages as they are stored, oldest first, without end. Resumes after a cursor with no gap and no repeat.
 
-        Errors: OUT_OF_RANGE CURSOR_EXPIRED with the oldest cursor that can be had.
+        Errors: OUT_OF_RANGE CURSOR_EXPIRED with the oldest cursor that can be had, UNAVAILABLE HISTORY_BEHIND as in ListMessages.
         """
 
     @_abc_1.abstractmethod
@@ -130,7 +137,8 @@ class BusServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Each carries the header `pentad-replayed` with the time at which it was first taken. Such copies are in the history too,
         and are themselves never replayed. The inbox's bound holds: what no longer fits is left for the next call.
-        Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL when not one message fits, OUT_OF_RANGE CURSOR_EXPIRED.
+        Errors: NOT_FOUND RECIPIENT_UNKNOWN, RESOURCE_EXHAUSTED QUEUE_FULL when not one message fits, OUT_OF_RANGE CURSOR_EXPIRED,
+        UNAVAILABLE HISTORY_BEHIND as in ListMessages.
         """
 
     @_abc_1.abstractmethod
@@ -180,6 +188,6 @@ class BusServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _bus_pb2.GetQueueStatsRequest,
         context: _aio.ServicerContext[_bus_pb2.GetQueueStatsRequest, _abc.Awaitable[_bus_pb2.GetQueueStatsResponse]],
     ) -> _abc.Awaitable[_bus_pb2.GetQueueStatsResponse]:
-        """How full the inboxes are."""
+        """How full the inboxes are, by pages."""
 
 def add_BusServiceServicer_to_server(servicer: BusServiceServicer, server: _aio.Server) -> None: ...

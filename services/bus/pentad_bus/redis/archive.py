@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from pentad_bus.store.journal import Changes
@@ -43,11 +43,6 @@ class Archive(SqlJournal):
         file, self._lock_file = self._lock_file, None
         if file is not None:
             file.close()
-
-    def newest_seq(self) -> int:
-        """The last of the history; 0 if there is none."""
-        with self._connect(ALL_TENANTS) as connection:
-            return int(connection.execute(select(func.max(BusMessage.seq))).scalar() or 0)
 
     def last_rows(self) -> tuple[int, set[tuple[str, int]]]:
         """The last seq, and what tells the last messages from others: their tenants, and hashes of them."""

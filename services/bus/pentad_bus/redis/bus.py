@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -35,6 +35,7 @@ from pentad_bus.redis.script import (
 from pentad_bus.redis.tasks import stop
 from pentad_bus.redis.wakeups import Wakeups
 from pentad_bus.retention import Retention, Sweeper
+from pentad_bus.store.journal import Needed
 from pentad_common.errors import PentadError, StartupError, Unavailable
 from pentad_common.ids import new_id
 from pentad_common.telemetry import get_logger
@@ -47,6 +48,8 @@ _PING = 0.5
 _TIMEOUT = 3.0
 _OLDEST_VERSION = 7
 _TAIL_POLL = 0.1
+_HURRY = 0.05
+"""Seconds after which a process that does not archive asks again for it to be done soon."""
 _CATCH_UP = 5.0
 """Seconds that a reader waits at most until the archive has what was there when it asked."""
 _COME_BACK = 2
@@ -238,10 +241,18 @@ class RedisBus:
         await answered
         return draft.id, bool(duplicates)
 
-    async def stats(self, tenant_id: str, agent: str) -> list[list[Any]]:
-        """Inboxes as `tenant.lua` counts them. Raises Unavailable."""
+    async def inbox_names(self, tenant_id: str) -> set[str]:
+        """Of all inboxes of a tenant. Raises Unavailable."""
         try:
-            answer = await self.ask(tenant_id, "stats", {"agent": agent.split("/")[0]})
+            found: Any = await self._client.hkeys(f"{tenant_prefix(tenant_id)}inboxes")
+        except OUTAGES:
+            raise unavailable() from None
+        return {name if isinstance(name, str) else name.decode() for name in found}
+
+    async def stats(self, tenant_id: str, names: Sequence[str]) -> list[list[Any]]:
+        """Those of these inboxes that there are, as `lua/operations.lua` counts them. Raises Unavailable."""
+        try:
+            answer = await self.ask(tenant_id, "stats", {"names": list(names)})
         except OUTAGES:
             raise unavailable() from None
         return list(answer["queues"])
@@ -259,16 +270,20 @@ class RedisBus:
         bound = partial(function, *arguments, **options)
         return await asyncio.get_running_loop().run_in_executor(self._readers, bound)
 
-    async def catch_up(self, tenant_id: str) -> None:
-        """Waits until the archive has what this tenant's log held when this was called, for a while."""
+    async def catch_up(self, tenant_id: str) -> bool:
+        """Waits until the archive has what this tenant's log held when this was called, which it then writes
+        without a rest. False if that takes too long; while Redis is away there is nothing to wait for.
+        """
         log_key = f"{tenant_prefix(tenant_id)}log"
+        waiting = asyncio.timeout(_CATCH_UP)
         with suppress(TimeoutError, *OUTAGES):
-            async with asyncio.timeout(_CATCH_UP):
+            async with waiting:
                 newest: Any = await self._client.xrevrange(log_key, count=1)
-                await self._hurry(tenant_id)
-                while newest and await self._client.xrange(log_key, max=newest[0][0], count=1):  # noqa: ASYNC110 - it is another process's work
-                    await asyncio.sleep(0.01)
+                while newest and await self._client.xrange(log_key, max=newest[0][0], count=1):
+                    await self._hurry(tenant_id)
+                    await asyncio.sleep(0.01 if self._archiver.leading else _HURRY)
         self.broker.stored_seq = await self.read(self.journal.newest_seq)
+        return not waiting.expired()
 
     async def _hurry(self, tenant_id: str) -> None:
         self._archiver.hurry()
@@ -353,16 +368,18 @@ class RedisBus:
         except OUTAGES:
             raise unavailable() from None
 
-    async def oldest_needed(self) -> int:
-        """The lowest seq that still waits, or is being worked on."""
+    async def still_needed(self) -> Needed:
+        """What waits, or is being worked on."""
         try:
-            answers = [await self.ask(tenant_id, "oldest", {}) for tenant_id in await self._tenants()]
+            answers = {tenant: await self.ask(tenant, "oldest", {}) for tenant in await self._tenants()}
         except OUTAGES:
             raise unavailable() from None
-        times = [float(answer["oldest"]) for answer in answers if "oldest" in answer]
-        if not times:
-            return 1 << 62
-        return await self.read(self.journal.seq_at, min(times) - _LOOK_BACK)
+        oldest = {
+            tenant: await self.read(self.journal.seq_at, float(answer["oldest"]) - _LOOK_BACK)
+            for tenant, answer in answers.items()
+            if "oldest" in answer
+        }
+        return Needed(1 << 62, oldest)
 
     async def _tenants(self) -> list[str]:
         found: Any = await self._client.smembers(TENANTS)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pentad.bus.v1.bus_pb2 import DURABILITY_BEST_EFFORT, Message
-from pentad_bus.admission import check_message, read_message, seconds
+from pentad_bus.admission import check_marks, check_message, read_message, seconds
 from pentad_bus.inbox import Inbox
 from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
@@ -79,6 +79,8 @@ def write_draft(
     message = read_message(body, limits.max_message_bytes)
     message_id = message.id
     check_message(message, body, message_id)
+    if headers := message.headers:
+        check_marks(headers, sender)
     refusal: PentadError | None = None
     settled, hops, expires, due = None, message.hops, 0.0, 0.0
     try:

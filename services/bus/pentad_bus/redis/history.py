@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pentad.bus.v1.bus_pb2 import Message
-from pentad_bus.broker import REPLAYED
+from pentad_bus.admission import REPLAYED
 from pentad_bus.history import Chosen, History, QueueState
 from pentad_bus.inbox import Inbox
 from pentad_bus.redis.readmission import Old
 from pentad_bus.store.journal import DeadRow, HistoryFilter, HistoryRow
 from pentad_bus.tenant import Tenant
-from pentad_common.errors import PentadError
+from pentad_common.errors import PentadError, Unavailable
 
 if TYPE_CHECKING:
     from pentad_bus.redis.bus import RedisBus
@@ -28,16 +28,16 @@ class RedisHistory(History):
     async def messages(
         self, tenant: str, wanted: HistoryFilter, size: int, page_token: str
     ) -> tuple[list[HistoryRow], str]:
-        """A page, newest first."""
+        """A page, newest first. Raises Unavailable HISTORY_BEHIND."""
         if not page_token:
-            await self._redis.catch_up(tenant)
+            await self._complete(tenant)
         return await super().messages(tenant, wanted, size, page_token)
 
     async def tail(
         self, tenant: str, wanted: HistoryFilter, after: str, from_start: bool
     ) -> AsyncIterator[HistoryRow]:
-        """Messages as they are archived, after a cursor."""
-        await self._redis.catch_up(tenant)
+        """Messages as they are archived, after a cursor. Raises Unavailable HISTORY_BEHIND."""
+        await self._complete(tenant)
         async for row in super().tail(tenant, wanted, after, from_start):
             yield row
 
@@ -66,10 +66,21 @@ class RedisHistory(History):
     async def replay(
         self, tenant_id: str, wanted: HistoryFilter, recipient: str, most: int, after: str
     ) -> tuple[int, str]:
-        """Puts messages of the history into an inbox, oldest first."""
+        """Puts messages of the history into an inbox, oldest first. Raises Unavailable HISTORY_BEHIND."""
         await self._redis.broker.link(tenant_id).ready.wait()
-        await self._settled(tenant_id)
+        await self._redis.ledger.flushed()
+        await self._complete(tenant_id)
         return await super().replay(tenant_id, wanted, recipient, most, after)
+
+    async def _complete(self, tenant: str) -> None:
+        """The history has all that was confirmed before."""
+        if not await self._redis.catch_up(tenant):
+            raise Unavailable(
+                "HISTORY_BEHIND",
+                "the history does not have all that was sent so far: that was much, or the process that "
+                "writes it is stuck; try again",
+                retry_after=1.0,
+            )
 
     async def _settled(self, tenant: str) -> None:
         await self._redis.ledger.flushed()
@@ -108,21 +119,24 @@ class RedisHistory(History):
         before = [row.seq for row in rows if row.seq < first_left]
         return len(done), before[-1] if before else 0, refusal
 
-    async def queues(self, tenant: str, agent: str) -> list[QueueState]:
-        """The inboxes of an agent and its instances, or all; by name."""
+    async def queues(
+        self, tenant: str, agent: str, size: int, page_token: str
+    ) -> tuple[list[QueueState], str]:
+        """A page of inboxes, by name."""
         await self._settled(tenant)
-        dead = await self._redis.read(self._redis.journal.dead_counts, tenant)
+        return await super().queues(tenant, agent, size, page_token)
+
+    async def _names(self, tenant: str) -> set[str]:
+        return await self._redis.inbox_names(tenant)
+
+    async def _states(
+        self, tenant: str, names: Sequence[str], dead: Mapping[str, int]
+    ) -> dict[str, QueueState]:
         link = self._redis.broker.link(tenant)
         await link.ready.wait()
-        found = await self._redis.stats(tenant, agent)
-        states = [_state(row, link.replica.consumers(row[0]), dead.pop(row[0], 0)) for row in found]
-        states += [
-            QueueState(name, 0, 0, 0, 0, 0.0, 0, count, 0, 0, 0, False) for name, count in dead.items()
-        ]
-        wanted = [
-            item for item in states if not agent or agent in (item.recipient, item.recipient.split("/")[0])
-        ]
-        return sorted(wanted, key=lambda item: item.recipient)
+        found = await self._redis.stats(tenant, names)
+        consumers = link.replica.consumers()
+        return {row[0]: _state(row, consumers.get(row[0], 0), dead.get(row[0], 0)) for row in found}
 
 
 def _state(row: list[Any], consumers: int, dead_letters: int) -> QueueState:

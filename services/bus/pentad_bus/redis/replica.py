@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -81,15 +82,15 @@ class Replica:
         if inbox is not None and not inbox.consumers:
             self.tenant.remove(inbox)
 
-    def consumers(self, name: str) -> int:
-        """How many connections take from an inbox, on whatever process."""
-        agent, _, instance = name.partition("/")
-        if instance:
-            return int(self.inbox(name).value.startswith("own:"))
-        taking = (
-            cast(RemoteInbox, inbox).value for inbox in self.tenant.inboxes.values() if inbox.agent == agent
-        )
-        return sum(value.startswith("own:") and value.endswith(":1") for value in taking)
+    def consumers(self) -> Counter[str]:
+        """How many connections take from each inbox, on whatever process."""
+        found: Counter[str] = Counter()
+        for inbox in self.tenant.inboxes.values():
+            value = cast(RemoteInbox, inbox).value
+            if value.startswith("own:"):
+                found[inbox.name] += bool(inbox.instance)
+                found[inbox.agent] += value.endswith(":1")
+        return found
 
 
 def woken(data: bytes) -> tuple[str, list[str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from pentad.bus.v1.bus_pb2 import Message
 from pentad_bus.entry import NO_HISTORY, Attempt, Entry
@@ -90,6 +90,58 @@ class HistoryRow(NamedTuple):
 
     seq: int
     body: bytes
+
+
+MOST_PAGE_BYTES = 3 * 1024 * 1024
+"""Of the rows of a page, which is read into memory and must fit into one frame; one row always does."""
+
+Kept = TypeVar("Kept", HistoryRow, DeadRow)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Kept]):
+    """As many rows as were asked for, or as fit into MOST_PAGE_BYTES."""
+
+    rows: Sequence[Kept]
+    more: bool
+    """Whether there are others after them."""
+
+    @property
+    def last(self) -> Kept | None:
+        """After which the next page begins; None on the last one."""
+        return self.rows[-1] if self.more and self.rows else None
+
+
+def fitting(sizes: Iterable[int], most: int) -> int:
+    """How many of the first `most` rows of these sizes fit on a page."""
+    size = count = 0
+    for length in sizes:
+        size += length
+        if count == most or (count and size > MOST_PAGE_BYTES):
+            break
+        count += 1
+    return count
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What is not swept: all from the seq `upto` on, and of each of `tenants` all from its seq on."""
+
+    upto: int
+    tenants: Mapping[str, int] = field(default_factory=dict)
+
+
+class Swept(NamedTuple):
+    """One step of a sweep."""
+
+    messages: int
+    """How many were deleted."""
+    size: int
+    """Bytes of these."""
+    place: int
+    """The last seq that was looked at."""
+    done: bool
+    """Whether there is nothing more to do."""
 
 
 @dataclass(slots=True)
@@ -201,11 +253,12 @@ class Journal(Protocol):
     def check(self) -> None:
         """Writes something and takes it back. Raises Unavailable if nothing can be stored at the moment."""
 
-    def sweep(self, before: float, keep: int, floor: int, most: int, excess: int = 0) -> tuple[int, int]:
-        """Deletes up to `most` of the oldest messages; how many it did, and their bytes.
+    def sweep(
+        self, before: float, keep: int, needed: Needed, most: int, excess: int = 0, after: int = 0
+    ) -> Swept:
+        """Looks at the `most` oldest messages with a seq above `after`, and deletes what is not needed of it.
 
-        Those taken before `before`, those beyond the newest `keep`, and the oldest `excess` bytes; none with
-        a seq of `floor` or more.
+        Those taken before `before`, those beyond the newest `keep`, and the oldest `excess` bytes.
         """
 
     def sweep_dead(self, before: float, keep: int, most: int) -> int:
@@ -221,20 +274,23 @@ class Journal(Protocol):
 
     def history(
         self, tenant: str, wanted: HistoryFilter, *, before: int | None, limit: int
-    ) -> Sequence[HistoryRow]:
+    ) -> Page[HistoryRow]:
         """Messages with a seq below `before`, newest first."""
 
     def after(
         self, tenant: str, wanted: HistoryFilter, *, seq: int, upto: int, limit: int
-    ) -> Sequence[HistoryRow]:
+    ) -> Page[HistoryRow]:
         """Messages with a seq above `seq` and not above `upto`, oldest first."""
 
-    def oldest_seq(self) -> int | None:
-        """The seq of the oldest message that is kept, whoever's it is."""
+    def oldest_seq(self, tenant: str) -> int | None:
+        """The seq of the tenant's oldest message that is kept."""
+
+    def keeps_all_after(self, tenant: str, seq: int) -> bool:
+        """Whether it is known that none of the tenant's messages after `seq` was swept."""
 
     def dead_letters(
         self, tenant: str, recipient: str, *, before: tuple[float, str] | None, limit: int
-    ) -> Sequence[DeadRow]:
+    ) -> Page[DeadRow]:
         """Dead letters that died before (time, id), newest first."""
 
     def dead_by_id(self, tenant: str, ids: Iterable[str]) -> Sequence[DeadRow]:

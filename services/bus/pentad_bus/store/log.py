@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -67,13 +67,7 @@ def decode(data: bytes) -> Changes:
     """What was encoded, but for the messages' ids: they are in the bodies. Raises ValueError if it is
     of a later format.
     """
-    kind, size = _HEAD.unpack_from(data)
-    if kind != FORMAT:
-        raise ValueError(f"a log segment of format {kind}; this version reads {FORMAT}")
-    start = _HEAD.size
-    read = _read_index if size < _COMMON_INDEX else json.loads
-    counts, names, retried, removed = read(data[start : start + size])
-    columns = _Columns(data, start + size, names)
+    (counts, _, retried, removed), columns = _opened(data)
     messages = columns.messages(counts[0])
     entries, settled = columns.entries(counts[1]), columns.settled(counts[2])
     return Changes(
@@ -83,6 +77,28 @@ def decode(data: bytes) -> Changes:
         retried=[(*row[:4], [tuple(attempt) for attempt in row[4]]) for row in retried],
         removed=removed,
     )
+
+
+def newest(data: bytes) -> Iterator[tuple[int, str, bytes]]:
+    """The messages of what was encoded, the last one first: seq, tenant, body. Raises ValueError as
+    `decode`.
+    """
+    (counts, *_), columns = _opened(data)
+    seqs, tenants, lengths = columns.messages(counts[0])
+    end = len(data)
+    for seq, tenant, length in zip(reversed(seqs), reversed(tenants), reversed(lengths), strict=True):
+        yield seq, tenant, data[end - length : end]
+        end -= length
+
+
+def _opened(data: bytes) -> tuple[Any, _Columns]:
+    kind, size = _HEAD.unpack_from(data)
+    if kind != FORMAT:
+        raise ValueError(f"a log segment of format {kind}; this version reads {FORMAT}")
+    start = _HEAD.size
+    read = _read_index if size < _COMMON_INDEX else json.loads
+    index = read(data[start : start + size])
+    return index, _Columns(data, start + size, index[1])
 
 
 @lru_cache(maxsize=256)

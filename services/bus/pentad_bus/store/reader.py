@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, Row, Select, func, select, text
+from sqlalchemy import Engine, Row, Select, Text, cast, func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from pentad_bus.store.journal import DeadRow, HistoryFilter, HistoryRow
+from pentad_bus.store.journal import DeadRow, HistoryFilter, HistoryRow, Page, fitting
 from pentad_common.db import ALL_TENANTS, APPLICATION_ROLE
 from pentad_common.errors import Unavailable
 from pentad_common.models import BusMessage, DeadLetter
@@ -69,31 +69,26 @@ class SqlReader:
 
     def history(
         self, tenant: str, wanted: HistoryFilter, *, before: int | None, limit: int
-    ) -> Sequence[HistoryRow]:
+    ) -> Page[HistoryRow]:
         """Messages with a seq below `before`, newest first."""
-        self.catch_up()
         with self._connect(tenant) as connection:
-            query = self._filtered(connection, tenant, wanted).order_by(BusMessage.seq.desc()).limit(limit)
+            query = self._filtered(connection, tenant, wanted)
             if before is not None:
                 query = query.where(BusMessage.seq < before)
-            return [HistoryRow(row.seq, bytes(row.body)) for row in connection.execute(query)]
+            return _messages(connection, query.order_by(BusMessage.seq.desc()), limit)
 
     def after(
         self, tenant: str, wanted: HistoryFilter, *, seq: int, upto: int, limit: int
-    ) -> Sequence[HistoryRow]:
+    ) -> Page[HistoryRow]:
         """Messages with a seq above `seq` and not above `upto`, oldest first."""
-        self.catch_up()
         with self._connect(tenant) as connection:
             query = self._filtered(connection, tenant, wanted)
-            query = (
-                query.where(BusMessage.seq > seq, BusMessage.seq <= upto)
-                .order_by(BusMessage.seq)
-                .limit(limit)
-            )
-            return [HistoryRow(row.seq, bytes(row.body)) for row in connection.execute(query)]
+            query = query.where(BusMessage.seq > seq, BusMessage.seq <= upto)
+            return _messages(connection, query.order_by(BusMessage.seq), limit)
 
-    def _filtered(self, connection: Any, tenant: str, wanted: HistoryFilter) -> Select[int, bytes]:
-        query = select(BusMessage.seq, BusMessage.body).where(BusMessage.tenant_id == tenant)
+    def _filtered(self, connection: Any, tenant: str, wanted: HistoryFilter) -> Select[int, int]:
+        """Their seqs and sizes: bodies are read once it is known how many fit on a page."""
+        query = select(BusMessage.seq, func.length(BusMessage.body)).where(BusMessage.tenant_id == tenant)
         if wanted.run_id:
             query = query.where(BusMessage.run_id == wanted.run_id)
         if wanted.type:
@@ -111,37 +106,52 @@ class SqlReader:
             query = query.where(BusMessage.seq < self._seq_at(connection, wanted.end_time))
         return query
 
-    def oldest_seq(self) -> int | None:
-        """The seq of the oldest message that is kept, whoever's it is."""
+    def oldest_seq(self, tenant: str) -> int | None:
+        """The seq of the tenant's oldest message that is kept."""
         self.catch_up()
-        with self._connect(ALL_TENANTS) as connection:
-            oldest: int | None = connection.execute(select(func.min(BusMessage.seq))).scalar()
+        query = select(BusMessage.seq).where(BusMessage.tenant_id == tenant)
+        with self._connect(tenant) as connection:
+            oldest: int | None = connection.execute(query.order_by(BusMessage.seq).limit(1)).scalar()
             return oldest
+
+    def newest_seq(self) -> int:
+        """The last seq in the tables, whoever's it is; 0 if there is none."""
+        with self._connect(ALL_TENANTS) as connection:
+            return int(connection.execute(select(func.max(BusMessage.seq))).scalar() or 0)
+
+    def keeps_all_after(self, tenant: str, seq: int) -> bool:
+        """Whether it is known that none of the tenant's messages after `seq` was swept.
+
+        Of a tenant the oldest go first: so it is while the message `seq` is kept, or the very next one, or
+        when all that came after it is still in the log.
+        """
+        if seq >= self.newest_seq():
+            return True
+        query = select(BusMessage.seq).where(BusMessage.seq.in_((seq, seq + 1)))
+        with self._connect(tenant) as connection:
+            return connection.execute(query.where(BusMessage.tenant_id == tenant)).first() is not None
 
     def dead_letters(
         self, tenant: str, recipient: str, *, before: tuple[float, str] | None, limit: int
-    ) -> Sequence[DeadRow]:
+    ) -> Page[DeadRow]:
         """Dead letters that died before (time, id), newest first."""
-        query = select(DeadLetter.__table__).where(DeadLetter.tenant_id == tenant)
+        query = select(DeadLetter.id, _DEAD_SIZE).where(DeadLetter.tenant_id == tenant)
         if recipient:
             query = query.where(DeadLetter.recipient == recipient)
         if before is not None:
             time = datetime.fromtimestamp(before[0], UTC)
             same = (DeadLetter.dead_time == time) & (DeadLetter.id < before[1])
             query = query.where((DeadLetter.dead_time < time) | same)
-        query = query.order_by(DeadLetter.dead_time.desc(), DeadLetter.id.desc()).limit(limit)
-        return self._dead(tenant, query)
+        query = query.order_by(DeadLetter.dead_time.desc(), DeadLetter.id.desc())
+        with self._connect(tenant) as connection:
+            ids, more = _fitting(connection, query, limit)
+            rows = _dead(connection, tenant, ids)
+            return Page(rows[::-1], more)
 
     def dead_by_id(self, tenant: str, ids: Iterable[str]) -> Sequence[DeadRow]:
         """Those of these dead letters that there are, oldest first."""
-        query = select(DeadLetter.__table__).where(
-            DeadLetter.tenant_id == tenant, DeadLetter.id.in_(list(ids))
-        )
-        return self._dead(tenant, query.order_by(DeadLetter.dead_time, DeadLetter.id))
-
-    def _dead(self, tenant: str, query: Select[Any]) -> list[DeadRow]:
         with self._connect(tenant) as connection:
-            return [_dead_row(row) for row in connection.execute(query)]
+            return _dead(connection, tenant, list(ids))
 
     def dead_counts(self, tenant: str) -> dict[str, int]:
         """Dead letters by recipient."""
@@ -151,6 +161,31 @@ class SqlReader:
                 recipient: count
                 for recipient, count in connection.execute(query.group_by(DeadLetter.recipient))
             }
+
+
+_DEAD_SIZE = func.length(DeadLetter.body) + func.coalesce(func.length(cast(DeadLetter.history, Text)), 0)
+
+
+def _fitting(connection: Any, query: Select[Any, int], limit: int) -> tuple[list[Any], bool]:
+    """The keys of as many rows (key, size) as a page takes, and whether there are more."""
+    rows = connection.execute(query.limit(limit + 1)).all()
+    count = fitting((size for _, size in rows), limit)
+    return [key for key, _ in rows[:count]], count < len(rows)
+
+
+def _messages(connection: Any, query: Select[int, int], limit: int) -> Page[HistoryRow]:
+    while True:
+        seqs, more = _fitting(connection, query, limit)
+        found = connection.execute(select(BusMessage.seq, BusMessage.body).where(BusMessage.seq.in_(seqs)))
+        bodies = {row.seq: bytes(row.body) for row in found}
+        if bodies or not seqs:  # otherwise all of them were swept in between
+            return Page([HistoryRow(seq, bodies[seq]) for seq in seqs if seq in bodies], more)
+
+
+def _dead(connection: Any, tenant: str, ids: Sequence[str]) -> list[DeadRow]:
+    """Oldest first."""
+    query = select(DeadLetter.__table__).where(DeadLetter.tenant_id == tenant, DeadLetter.id.in_(ids))
+    return [_dead_row(row) for row in connection.execute(query.order_by(DeadLetter.dead_time, DeadLetter.id))]
 
 
 def _dead_row(row: Row[Any]) -> DeadRow:

@@ -8,32 +8,41 @@ from typing import Any
 
 from sqlalchemy import delete, func, select
 
+from pentad_bus.store.journal import Needed, Swept
 from pentad_common.models import BusMessage, DeadLetter
 
 
-def sweep(connection: Any, aged: int, keep: int, floor: int, most: int, excess: int) -> tuple[int, int]:
-    """Deletes messages up to the seq `aged`, those beyond the newest `keep`, and the oldest `excess` bytes.
+def sweep(connection: Any, aged: int, keep: int, needed: Needed, most: int, excess: int, after: int) -> Swept:
+    """Deletes messages up to the seq `aged`, those beyond the newest `keep`, and the oldest `excess` bytes,
+    among the first `most` after `after`.
 
-    Never the newest one, from which seqs go on, nor any from `floor` on; how many, and their bytes.
+    Never the newest one, from which seqs go on, nor what is needed. Of each tenant the oldest go first, so
+    that what it has left has no gaps.
     """
     newest = connection.execute(select(func.max(BusMessage.seq))).scalar() or 0
     aged = max(aged, newest - keep)
     oldest = (
-        select(BusMessage.seq, func.length(BusMessage.body).label("size"))
-        .where(BusMessage.seq < min(floor, newest))
+        select(BusMessage.seq, BusMessage.tenant_id, func.length(BusMessage.body).label("size"))
+        .where(BusMessage.seq > after, BusMessage.seq < min(needed.upto, newest))
         .order_by(BusMessage.seq)
         .limit(most)
     )
-    last, size = 0, 0
-    for row in connection.execute(oldest).all():
+    rows = connection.execute(oldest).all()
+    doomed: list[int] = []
+    place, size = after, 0
+    for row in rows:
         if row.seq > aged and size >= excess:
             break
-        last, size = row.seq, size + row.size
-    if not last:
-        return 0, 0
-    found = connection.execute(delete(BusMessage).where(BusMessage.seq <= last))
-    connection.commit()
-    return int(found.rowcount), size
+        place = row.seq
+        if row.seq < needed.tenants.get(row.tenant_id, row.seq + 1):
+            doomed.append(row.seq)
+            size += row.size
+    if doomed:
+        together = doomed[-1] - doomed[0] == len(doomed) - 1
+        span = BusMessage.seq.between(doomed[0], doomed[-1])
+        connection.execute(delete(BusMessage).where(span if together else BusMessage.seq.in_(doomed)))
+        connection.commit()
+    return Swept(len(doomed), size, place, len(rows) < most or place != rows[-1].seq)
 
 
 def sweep_dead(connection: Any, before: datetime, keep: int, most: int) -> int:

@@ -17,10 +17,10 @@ from sqlalchemy.exc import DBAPIError
 
 from pentad_bus.store import retention
 from pentad_bus.store.archive import Merged, merged
-from pentad_bus.store.journal import Changes, Recovered
+from pentad_bus.store.journal import Changes, Needed, Recovered, Swept
 from pentad_bus.store.log import decode, encode
+from pentad_bus.store.log_reader import LogReader
 from pentad_bus.store.quarantine import sift
-from pentad_bus.store.reader import SqlReader
 from pentad_bus.store.recovery import Recovery
 from pentad_bus.store.statements import Statements
 from pentad_common.db import ALL_TENANTS, APPLICATION_ROLE, open_engine, parse_url
@@ -32,7 +32,6 @@ from pentad_common.telemetry import get_logger
 log = get_logger(__name__)
 
 _OWNER_LOCK = 0x70656E74  # "pent": the advisory lock of the one bus process that owns a journal on PostgreSQL
-_CATCH_UP_MESSAGES = 2048
 _ONE_SEGMENT = -1
 _COMMIT_BYTES = 16_384
 """Of SQLite's log, that a transaction takes beside what is in it."""
@@ -45,7 +44,7 @@ AT_ONCE_BYTES = 256 * 1024
 """Measured: such a commit takes 0.4 ms; with another thread to do it, a message costs 1 µs more and waits."""
 
 
-class SqlJournal(SqlReader):
+class SqlJournal(LogReader):
     """One process at a time has it; SQLite holds that by a lock on a file beside it, PostgreSQL by an
     advisory lock.
     """
@@ -58,9 +57,6 @@ class SqlJournal(SqlReader):
         self.at_once_bytes = AT_ONCE_BYTES if self._sqlite and not full_sync else 0
         self._turn = Lock()
         """Held by whoever writes: the journal's thread, the event loop's, or a reader that catches up."""
-        self._last = self._archived = 0
-        """Numbers of the log's last segment, and of the last that the tables have."""
-        self._behind = 0
         self.set_aside = 0
         """Messages of the log that the tables refused, since there is the journal."""
         self._unsynced = 0
@@ -234,12 +230,6 @@ class SqlJournal(SqlReader):
         self.set_aside += max(1, refused) if kept else 0
         log.error("messages were set aside: the history could not take them", count=refused, error=str(error))
 
-    def catch_up(self) -> None:
-        """Sees to it that the tables have all that is stored so far."""
-        last = self._last
-        while self._archived < last:
-            self.archive(_CATCH_UP_MESSAGES)
-
     @contextmanager
     def _transaction(self, patient: bool = True, *, begin: bool = True) -> Iterator[Any]:
         """The driver's cursor, on a connection that stays open; closed after an error, for it may be what is
@@ -304,12 +294,14 @@ class SqlJournal(SqlReader):
             self._statements.append_segment(cursor, 0, 0, bytes(_COMMIT_BYTES))
             self._statements.drop_segments(cursor, 0, above=-1)
 
-    def sweep(self, before: float, keep: int, floor: int, most: int, excess: int = 0) -> tuple[int, int]:
-        """Deletes up to `most` of the oldest messages; how many it did, and their bytes."""
+    def sweep(
+        self, before: float, keep: int, needed: Needed, most: int, excess: int = 0, after: int = 0
+    ) -> Swept:
+        """Looks at the `most` oldest messages after `after`, and deletes what is not needed of it."""
         self.catch_up()
         with self._connect(ALL_TENANTS, writing=True) as connection:
             aged = self._seq_at(connection, before) - 1
-            return retention.sweep(connection, aged, keep, floor, most, excess)
+            return retention.sweep(connection, aged, keep, needed, most, excess, after)
 
     def sweep_dead(self, before: float, keep: int, most: int) -> int:
         """Deletes up to `most` of the oldest dead letters; how many it did."""

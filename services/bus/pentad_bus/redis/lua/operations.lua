@@ -124,8 +124,8 @@ end
 
 function operations.stats(answer)
   answer.queues = {}
-  for _, name in ipairs(call('HKEYS', P .. 'inboxes')) do
-    if ask.agent == '' or name:match('^[^/]*') == ask.agent then
+  for _, name in ipairs(ask.names) do
+    if call('HEXISTS', P .. 'inboxes', name) == 1 then
       local t = tally(name)
       local found
       for level = 0, 3 do
