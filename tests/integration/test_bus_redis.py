@@ -227,6 +227,51 @@ async def test_kill_9_of_one_of_two_bus_processes_loses_nothing(
             process.kill()
 
 
+async def until_held(person: Any, count: int) -> None:
+    """Until so much of the worker's is in the hands of bus processes."""
+    async with asyncio.timeout(SECONDS):
+        while {one.recipient: one.in_flight for one in await person.bus.queue_stats()}["worker"] != count:
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("killed", [True, False])
+async def test_what_no_agent_was_given_has_lost_no_attempt(
+    killed: bool, sqlite_url: str, redis_url: str, tmp_path: Path, tenancy: Tenancy
+) -> None:
+    """Three bus processes end with 200 messages fetched, of which agents saw one each time. Of two attempts
+    what nobody saw has both; a dead letter was seen twice.
+    """
+    options = {"bus_backend": "redis", "redis_url": redis_url, "bus_max_attempts": "2"}
+    other = BusProcess(sqlite_url, tmp_path / "other.log", **options)
+    ending = BusProcess(sqlite_url, tmp_path / "ending.log", **options, drain_seconds="0.2")
+    seen: Counter[int] = Counter()
+    try:
+        other.start()
+        away = await tenancy.client(address=other.address)
+        person = await tenancy.client("client", address=other.address)
+        await (await away.bus.connect("worker")).close()
+        await publish_all(await away.bus.connect("writer"), range(200), set())
+        for held in (200, 200, 199):  # then one was seen twice
+            await asyncio.to_thread(ending.start)
+            client = await tenancy.client(address=ending.address)
+            line = await client.bus.connect("worker", credit=1000, credit_bytes=1)
+            seen.update([number_of(delivery.message) for delivery in await take(line, 1)])
+            await until_held(person, held)
+            await asyncio.sleep(0.1)  # what was given to an agent is told within 10 ms
+            await asyncio.to_thread(ending.kill if killed else ending.stop)
+            assert line._task is not None
+            line._task.cancel()  # it would come back
+        last = await away.bus.connect("worker", credit=1000)
+        left = {number_of(one.message): one.attempt for one in await take(last, 200 - (seen[0] == 2))}
+        letters = (await person.bus.list_dead_letters()).dead_letters
+        assert [number_of(letter.message) for letter in letters] == [n for n in seen if seen[n] == 2] == [0]
+        assert left == {number: 1 + seen[number] for number in range(1, 200)}
+        await tenancy.close()
+    finally:
+        other.kill()
+        ending.kill()
+
+
 async def test_a_frozen_bus_process_is_fenced(
     sqlite_url: str, redis_url: str, tmp_path: Path, tenancy: Tenancy
 ) -> None:
@@ -241,6 +286,7 @@ async def test_a_frozen_bus_process_is_fenced(
         await slow.publish(numbered(1))
         [late] = await take(slow, 1)
         quick = await other.bus.connect("worker", instance="quick")
+        await asyncio.sleep(0.1)  # what was given to an agent is told within 10 ms
         os.kill(pair[0].pid, signal.SIGSTOP)
         [again] = await take(quick, 1)
         assert again.attempt == 2

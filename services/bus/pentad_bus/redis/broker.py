@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
 from pentad_bus.broker import Caller, Wish, taken_over
 from pentad_bus.clock import SystemClock
 from pentad_bus.counters import Counters
+from pentad_bus.entry import Entry
 from pentad_bus.inbox import Inbox, Subscription
 from pentad_bus.instances import instance_name
 from pentad_bus.ledger import Commit
@@ -16,7 +17,7 @@ from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
 from pentad_bus.policy import Policy
 from pentad_bus.publisher import Origin, stamp
-from pentad_bus.redis.chunks import RemoteEntry
+from pentad_bus.redis.chunks import HANDED, Chunk, RemoteEntry
 from pentad_bus.redis.drafts import Draft, Frame, write_draft
 from pentad_bus.redis.link import Link, fenced
 from pentad_bus.redis.settlement import RemoteInbox, RemoteSettlement
@@ -44,12 +45,25 @@ class _NoLedger:
 class RemoteSession(Session):
     """A connection on this process. When it has room again, its inboxes are asked for more."""
 
+    _written: Sequence[tuple[int, Entry]] = ()
+    """What was taken last: its frame is with the agent when the next one is asked for."""
+
     def take(self) -> Any:
         """Takes what is next, by tag."""
-        taken = super().take()
+        link = cast(RemoteInbox, self.own).link
+        if self._written:
+            link.handed(self._handed(self._written))
+        taken = self._written = super().take()
         if self.room > 0 and not self.draining and not self.ended:
-            cast(RemoteInbox, self.own).link.hungry()
+            link.hungry()
         return taken
+
+    def _handed(self, written: Sequence[tuple[int, Entry]]) -> Iterator[Chunk]:
+        open_ = self.open
+        for tag, entry in written:
+            if tag in open_ and isinstance(entry, RemoteEntry) and not entry.once:
+                entry.chunk.done[entry.index] = HANDED
+                yield entry.chunk
 
 
 class RemoteDirectory:

@@ -14,6 +14,7 @@ from redis.exceptions import OutOfMemoryError
 from pentad_bus.counters import Counters
 from pentad_bus.limits import Limits
 from pentad_bus.publisher import queue_full
+from pentad_bus.redis.chunks import DONE
 from pentad_bus.redis.drafts import Draft, Frame
 from pentad_bus.redis.outbox import Outbox
 from pentad_bus.redis.publishing import Publishing
@@ -206,12 +207,18 @@ class Link(Outbox):
         self.attached = False
         self._untold = None
         self.on_fenced(self)
+        self._refuse(unavailable())
         self._epoch += 1
         for inbox in self.tenant.inboxes.values():
             inbox.ready.drain()
             inbox.in_flight = 0
-        self._settled = Settled()
+        self._let_go()
         self._wanted.set()
+
+    def _let_go(self) -> None:
+        """What it had is others' now: nothing is said of it."""
+        self._settled = Settled()
+        self._handed.clear()
 
     # ---------------------------------------------------------------- exchanges
 
@@ -271,7 +278,7 @@ class Link(Outbox):
         self._untold = None
         for frame, draft in limbo:
             if known and draft.settled is not None:
-                draft.settled.chunk.done[draft.settled.index] = ord("1")
+                draft.settled.chunk.done[draft.settled.index] = DONE
             frame.settled(draft, known)
 
     async def _say(self, number: int, said: Settled, round_: Publishing) -> bool:
@@ -289,6 +296,7 @@ class Link(Outbox):
             if answer["st"] == "fenced":
                 for frame in round_.frames:
                     frame.fail(unavailable())
+                self._let_go()
                 return False
             self.replica.follow(answer)
             if answer["st"] in ("ok", "done"):

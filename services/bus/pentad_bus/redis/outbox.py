@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from pentad_bus.redis.chunks import RemoteEntry
+from pentad_bus.redis.chunks import Chunk, RemoteEntry
 from pentad_bus.redis.drafts import Frame
 from pentad_bus.redis.fetching import Fetching
 from pentad_bus.redis.script import out_of_memory, unavailable
@@ -18,6 +18,8 @@ from pentad_common.errors import PentadError
 
 _MOST_MESSAGES = 4096
 _MOST_BYTES = 4 * 1024 * 1024
+_HANDED_SECONDS = 0.01
+"""After which Redis is told that an agent was given something: most of it is acked before."""
 
 
 class Outbox:
@@ -34,6 +36,7 @@ class Outbox:
         self.on_sooner: Callable[[float], None] = lambda due: None
         """Called when something is due (epoch seconds) that was not known to be."""
         self._settled = Settled()
+        self._handed: set[Chunk] = set()
         self._frames: deque[Frame] = deque()
         self._waiters: list[asyncio.Future[None]] = []
         self._wanted = asyncio.Event()
@@ -60,6 +63,17 @@ class Outbox:
     def ack(self, entry: RemoteEntry) -> None:
         """A delivery is done."""
         self._settled.settle(entry)
+        self._wanted.set()
+
+    def handed(self, chunks: Iterable[Chunk]) -> None:
+        """Some of what is in them has reached an agent: that counts as an attempt, even if this process dies."""
+        if not self._handed:
+            asyncio.get_running_loop().call_later(_HANDED_SECONDS, self._tell_handed)
+        self._handed.update(chunks)
+
+    def _tell_handed(self) -> None:
+        self._settled.hand_out(self._handed)
+        self._handed.clear()
         self._wanted.set()
 
     def give_back(self, entry: RemoteEntry, delay: float) -> None:
