@@ -113,9 +113,9 @@ class Broker:
         """
         instance = instance_name(instance)
         wishes = list(wishes)
-        for wish in wishes:
-            self._check_wish(caller, wish)
         tenant = self.directory.tenant(caller.tenant_id)
+        for wish in wishes:
+            check_wish(tenant, caller, wish)
         earlier = tenant.sessions.get((caller.name, instance))
         if earlier is not None:
             self.end(earlier, taken_over(caller.name, instance))
@@ -156,7 +156,7 @@ class Broker:
 
     def subscribe(self, session: Session, caller: Caller, wish: Wish) -> None:
         """Adds a subscription. Raises InvalidArgument PATTERN_INVALID, FILTER_INVALID; FailedPrecondition."""
-        self._check_wish(caller, wish)
+        check_wish(session.origin.tenant, caller, wish)
         self._subscriber(session, wish).check_subscription(wish.pattern)
         self._add(session, wish)
 
@@ -180,20 +180,6 @@ class Broker:
         if wish.shared:
             return self.directory.inbox(session.origin.tenant, session.agent)
         return session.own
-
-    def _check_wish(self, caller: Caller, wish: Wish) -> None:
-        check_pattern(wish.pattern)
-        if wish.shared and not caller.is_agent:
-            raise FailedPrecondition(
-                "SUBSCRIPTION_SCOPE",
-                "only an agent has an inbox for subscriptions of scope AGENT; use "
-                "SUBSCRIPTION_SCOPE_INSTANCE",
-                pattern=wish.pattern,
-            )
-        Subscription(wish.pattern, wish.filter, _NOWHERE, shared=wish.shared)
-        if wish.shared:
-            inboxes = self.directory.tenant(caller.tenant_id).inboxes
-            inboxes.get(caller.name, _NOWHERE).check_subscription(wish.pattern)
 
     # --------------------------------------------------------------------------------------------- publishing
 
@@ -383,6 +369,22 @@ def _gone(waiting: WaitingRow) -> Inbox:
     inbox = Inbox(waiting.inbox_id, waiting.tenant_id, "", Limits())
     inbox.closed = True
     return inbox
+
+
+def check_wish(tenant: Tenant, caller: Caller, wish: Wish) -> None:
+    """Raises InvalidArgument PATTERN_INVALID, FILTER_INVALID; FailedPrecondition SUBSCRIPTION_SCOPE,
+    SUBSCRIPTIONS_TOO_MANY.
+    """
+    check_pattern(wish.pattern)
+    if wish.shared and not caller.is_agent:
+        raise FailedPrecondition(
+            "SUBSCRIPTION_SCOPE",
+            "only an agent has an inbox for subscriptions of scope AGENT; use SUBSCRIPTION_SCOPE_INSTANCE",
+            pattern=wish.pattern,
+        )
+    Subscription(wish.pattern, wish.filter, _NOWHERE, shared=wish.shared)
+    if wish.shared:
+        tenant.inboxes.get(caller.name, _NOWHERE).check_subscription(wish.pattern)
 
 
 def taken_over(agent: str, instance: str) -> Aborted:

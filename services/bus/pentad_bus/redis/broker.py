@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
-from pentad_bus.broker import Caller, Wish, taken_over
+from pentad_bus.broker import Caller, Wish, check_wish, taken_over
 from pentad_bus.clock import SystemClock
 from pentad_bus.counters import Counters
 from pentad_bus.entry import Entry
-from pentad_bus.inbox import Inbox, Subscription
+from pentad_bus.inbox import Inbox
 from pentad_bus.instances import instance_name
 from pentad_bus.ledger import Commit
 from pentad_bus.limits import Limits
@@ -24,8 +24,7 @@ from pentad_bus.redis.settlement import RemoteInbox, RemoteSettlement
 from pentad_bus.session import Session
 from pentad_bus.store.journal import Changes
 from pentad_bus.tenant import Tenant
-from pentad_bus.topics import check_pattern
-from pentad_common.errors import FailedPrecondition, PentadError, Unavailable
+from pentad_common.errors import PentadError, Unavailable
 
 OpenLink = Callable[[str], Link]
 
@@ -135,10 +134,10 @@ class RedisBroker:
         """
         instance = instance_name(instance)
         wishes = list(wishes)
-        for wish in wishes:
-            self._check_wish(caller, wish)
         link = self.link(caller.tenant_id)
         tenant = link.tenant
+        for wish in wishes:
+            check_wish(tenant, caller, wish)
         earlier = tenant.sessions.get((caller.name, instance))
         if earlier is not None:
             self.end(earlier, taken_over(caller.name, instance))
@@ -211,9 +210,10 @@ class RedisBroker:
 
     def subscribe(self, session: Session, caller: Caller, wish: Wish) -> None:
         """Adds a subscription. Raises InvalidArgument PATTERN_INVALID, FILTER_INVALID; FailedPrecondition."""
-        self._check_wish(caller, wish)
+        check_wish(session.origin.tenant, caller, wish)
         link = cast(RemoteInbox, session.own).link
         inbox = self._shared_inbox(link, session.agent) if wish.shared else session.own
+        inbox.check_subscription(wish.pattern)
         known = inbox.subscriptions.get(wish.pattern)
         if known is None or known.filter != wish.filter:
             link.change("sub", inbox.name, wish.pattern, wish.filter, wish.shared)
@@ -222,17 +222,6 @@ class RedisBroker:
         """Ends a subscription; what it brought stays. Ending what is not there does nothing."""
         name = session.agent if wish.shared else session.own.name
         cast(RemoteInbox, session.own).link.change("unsub", name, wish.pattern)
-
-    def _check_wish(self, caller: Caller, wish: Wish) -> None:
-        check_pattern(wish.pattern)
-        if wish.shared and not caller.is_agent:
-            raise FailedPrecondition(
-                "SUBSCRIPTION_SCOPE",
-                "only an agent has an inbox for subscriptions of scope AGENT; use "
-                "SUBSCRIPTION_SCOPE_INSTANCE",
-                pattern=wish.pattern,
-            )
-        Subscription(wish.pattern, wish.filter, _NOWHERE, shared=wish.shared)
 
     # --------------------------------------------------------------------------------------------- publishing
 
@@ -300,6 +289,3 @@ class RedisBroker:
         for session in self.directory.sessions():
             session.draining = True
             session.wake()
-
-
-_NOWHERE = Inbox(0, "", "", Limits())

@@ -29,7 +29,7 @@ local function full_inboxes()
     local t = tally(ask.names[into[1]])
     local fits
     if t.drops then
-      fits = t.dl + (into[4] or 0) <= t.most  -- what is held back is not dropped
+      fits = t.dl < t.most and t.dl + (into[4] or 0) <= t.most  -- what is held back is not dropped
     else
       fits = t.n + into[2] <= t.most and t.b + into[3] <= t.most_bytes
     end
