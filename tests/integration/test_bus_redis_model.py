@@ -1,4 +1,4 @@
-"""The bus on Redis beside the simple model: one process or two, which die, are taken for dead, or lose answers."""
+"""The bus on Redis beside the simple model: its processes die, are taken for dead, or lose answers."""
 
 from __future__ import annotations
 

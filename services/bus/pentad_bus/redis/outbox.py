@@ -66,7 +66,7 @@ class Outbox:
         self._wanted.set()
 
     def handed(self, chunks: Iterable[Chunk]) -> None:
-        """Some of what is in them has reached an agent: that counts as an attempt, even if this process dies."""
+        """An agent was given something of them: that counts as an attempt, even if this process dies."""
         if not self._handed:
             asyncio.get_running_loop().call_later(_HANDED_SECONDS, self._tell_handed)
         self._handed.update(chunks)
