@@ -26,8 +26,8 @@ DURABLE, ONCE, FLEETING = "e", "o", "k"
 
 
 class Chunk:
-    """A chunk that this process has. `done`: how far its messages are, a character each. `DONE` are also those
-    that are not this process's; what is settled becomes `DONE` when Redis has been told.
+    """A chunk that this process has. `done`: how far its messages are, a character each. What is not this
+    process's is `DONE`, and what is settled becomes so when Redis has been told.
     """
 
     __slots__ = ("aside", "done", "first", "id", "inbox", "level", "marked", "pattern")
