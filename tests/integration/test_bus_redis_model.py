@@ -53,14 +53,22 @@ class Wire:
 class HandLink(Link):
     """A link that speaks when it is told to."""
 
+    _calm = True
+    """So that one whose lease is over is taken for dead, also right after an outage."""
+
     def start(self) -> None:
         """Not by itself."""
+
+    def ack(self, entry: RemoteEntry) -> None:
+        """Not by the clock either."""
+        self._settled.settle(entry)
 
     async def talk(self) -> None:
         """Says and asks all that there is, as its loop would."""
         self._tell_handed()
         self.fetching.want_all()
         for _ in range(4):
+            self._late = True
             try:
                 async with self._lock:
                     await self._catch_up()
@@ -232,6 +240,8 @@ class RedisModel(BusModel):
                 session.ack([tag])
         self._run(self.client.zadd(f"{self.prefix}procs", {frozen.link.process: 0}))
         other.wire.fails = ""
+        self._run(other.link.tick())  # if it was taken for dead itself, it finds out
+        self._run(other.link.talk())
         self._run(other.link.tick())
         self._talk()
         self._enter()

@@ -25,6 +25,7 @@ from pentad_bus.redis.link import Link, LinkOptions
 from pentad_bus.redis.script import (
     OUTAGES,
     TENANTS,
+    TIMEOUT,
     Answer,
     Client,
     call,
@@ -44,7 +45,6 @@ log = get_logger(__name__)
 _TICK = 0.25
 _HEARTBEAT = 1.0
 _PING = 0.5
-_TIMEOUT = 3.0
 _OLDEST_VERSION = 7
 _TAIL_POLL = 0.1
 _CATCH_UP = 5.0
@@ -127,7 +127,7 @@ class RedisBus:
         self._tasks = [asyncio.create_task(loop) for loop in loops]
 
     async def _connect(self) -> Client:
-        client = open_client(self.url, cluster=False, timeout=_TIMEOUT)
+        client = open_client(self.url, cluster=False)
         try:
             server: Any = await client.info("server")
             cluster: Any = await client.info("cluster")
@@ -146,7 +146,7 @@ class RedisBus:
         if not cluster.get("cluster_enabled"):
             return client
         await client.aclose()
-        return open_client(self.url, cluster=True, timeout=_TIMEOUT)
+        return open_client(self.url, cluster=True)
 
     async def close(self) -> None:
         """Says what is left, gives back what is held, and leaves."""
@@ -183,7 +183,6 @@ class RedisBus:
         options = LinkOptions(self.process, self.limits, self._lease, self.counters, self._calm)
         link = Link(self._client, tenant_id, options)
         link.guarded = self._wakeups.guards
-        link.on_history = self._archiver.news
         link.on_sooner = partial(self._sooner, link)
         self._wakeups.follow(tenant_id)
         return link
@@ -307,7 +306,7 @@ class RedisBus:
         while True:
             await asyncio.sleep(_PING)
             try:
-                async with asyncio.timeout(_TIMEOUT):
+                async with asyncio.timeout(TIMEOUT):
                     await self._ping()
                     full = [link for link in self.broker.directory.links.values() if link.full]
                     await asyncio.gather(*(link.probe() for link in full))

@@ -33,6 +33,7 @@ from pentad_bus.redis.script import (
 )
 from pentad_bus.redis.settled import Blobs, Names, Settled
 from pentad_bus.redis.tasks import stop
+from pentad_bus.redis.wire import open_wire
 from pentad_bus.tenant import Tenant
 from pentad_common.errors import PentadError, Unavailable
 from pentad_common.telemetry import get_logger
@@ -66,12 +67,12 @@ class Link(Outbox):
         self.replica = Replica(tenant_id, self)
         super().__init__(self.replica.tenant)
         self.on_fenced: Callable[[Link], None] = lambda link: None
-        self.on_history: Callable[[str], None] = lambda tenant_id: None
         self.guarded: Callable[[str], bool] = lambda tenant_id: False
         """Whether the end of this process's connection would be noticed."""
         self.ready = asyncio.Event()
         """Set once the directory is known."""
         self._client = client
+        self._wire = open_wire(client)
         self._epoch = 1
         self._number = 0
         self._healthy_since = -math.inf if options.calm else time.monotonic()
@@ -108,10 +109,12 @@ class Link(Outbox):
             async with asyncio.timeout(5):
                 await self.flushed()
                 if self.attached:
-                    await call(self._client, self.tenant_id, "detach", self._header({}))
+                    await call(self._wire, self.tenant_id, "detach", self._header({}))
         except (PentadError, *OUTAGES) as error:
             log.warning("the bus could not leave in order", error=str(error))
         await stop([self._task])
+        if self._wire is not self._client:
+            await self._wire.aclose()
 
     # ---------------------------------------------------------------- the loop
 
@@ -183,7 +186,7 @@ class Link(Outbox):
         return [chunk.member for chunk in chunks]
 
     async def _call(self, operation: str, ask: dict[str, Any], **more: Any) -> Answer:
-        answer: Answer = await call(self._client, self.tenant_id, operation, self._header(ask), **more)
+        answer: Answer = await call(self._wire, self.tenant_id, operation, self._header(ask), **more)
         if answer["st"] == "fenced":
             self._fenced()
         return answer
@@ -229,11 +232,11 @@ class Link(Outbox):
             self._wanted.set()
             return False
         frames = [] if self._settled.has_directory else self._next_frames()
-        if not frames and not self._settled and not self.fetching.ask(Names()):
+        if not frames and not self._pressing and not self.fetching.ask(Names()):
             self._wake_waiters(None, waiting)
             return False
         self._number += 1
-        number, said, self._settled = self._number, self._settled, Settled()
+        number, said, self._settled, self._late = self._number, self._settled, Settled(), False
         round_ = Publishing(frames, self.tenant, self.options.limits)
         try:
             await self._say_what_fits(number, said, round_)
@@ -336,7 +339,6 @@ class Link(Outbox):
             counters.published_bytes += size
             if draft.due or draft.expires:
                 self.on_sooner(min(time for time in (draft.due, draft.expires) if time))
-        self.on_history(self.tenant_id)
 
     def _report_reaped(self, answer: Answer) -> None:
         for process in answer.get("reaped") or ():
@@ -385,7 +387,6 @@ class Link(Outbox):
             raise out_of_memory() from None
         except OUTAGES:
             raise unavailable() from None
-        self.on_history(self.tenant_id)
         self.look(list(answer.get("woken") or ()))
         done = list(answer["done"] or ())
         full = queue_full(name, answer["n"], answer["b"]) if sum(done) < len(old) else None

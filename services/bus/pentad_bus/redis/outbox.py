@@ -18,6 +18,8 @@ from pentad_common.errors import PentadError
 
 _MOST_MESSAGES = 4096
 _MOST_BYTES = 4 * 1024 * 1024
+_PATIENCE = 0.002
+"""Seconds that acks wait for something else to be said: an exchange costs as much as twenty messages."""
 _HANDED_SECONDS = 0.01
 """After which Redis is told that an agent was given something: most of it is acked before."""
 
@@ -36,6 +38,9 @@ class Outbox:
         self.on_sooner: Callable[[float], None] = lambda due: None
         """Called when something is due (epoch seconds) that was not known to be."""
         self._settled = Settled()
+        self._late = False
+        """Whether acks have waited long enough."""
+        self._timer: asyncio.TimerHandle | None = None
         self._handed: set[Chunk] = set()
         self._frames: deque[Frame] = deque()
         self._waiters: list[asyncio.Future[None]] = []
@@ -63,7 +68,22 @@ class Outbox:
     def ack(self, entry: RemoteEntry) -> None:
         """A delivery is done."""
         self._settled.settle(entry)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._acks_are_late)
+
+    def _acks_are_late(self) -> None:
+        self._timer = None
+        self._hurry()
+
+    def _hurry(self) -> None:
+        self._late = True
         self._wanted.set()
+
+    @property
+    def _pressing(self) -> bool:
+        """Whether something is to be said now, publishes aside."""
+        settled = self._settled
+        return settled.urgent or bool(settled and (self._late or self._waiters))
 
     def handed(self, chunks: Iterable[Chunk]) -> None:
         """An agent was given something of them: that counts as an attempt, even if this process dies."""
@@ -74,7 +94,7 @@ class Outbox:
     def _tell_handed(self) -> None:
         self._settled.hand_out(self._handed)
         self._handed.clear()
-        self._wanted.set()
+        self._hurry()
 
     def give_back(self, entry: RemoteEntry, delay: float) -> None:
         """A delivery is to come again."""
@@ -93,7 +113,7 @@ class Outbox:
     def drop(self, entry: RemoteEntry) -> None:
         """A delivery is of no use to anyone."""
         self._settled.drop(entry)
-        self._wanted.set()
+        self._hurry()
 
     def _unwanted(self, entry: RemoteEntry) -> None:
         if entry.once:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from hashlib import sha1
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
@@ -16,6 +16,8 @@ from pentad_common.errors import StartupError, Unavailable
 
 PREFIX = "pentad:bus:"
 TENANTS = f"{PREFIX}tenants"
+TIMEOUT = 3.0
+"""Seconds that Redis has for an answer."""
 OUTAGES = (RedisError, RedisClusterException, OSError, TimeoutError)
 """What says that Redis cannot be used at the moment."""
 
@@ -48,6 +50,14 @@ SETTLING = Script("#!lua flags=allow-oom")
 
 Client = Redis | RedisCluster
 Answer = dict[str, Any]
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Caller(Protocol):
+    """Who speaks with Redis."""
+
+    async def execute_command(self, *arguments: Any) -> Any:
+        """The answer. Raises what is in OUTAGES."""
 
 
 def tenant_prefix(tenant_id: str) -> str:
@@ -55,9 +65,9 @@ def tenant_prefix(tenant_id: str) -> str:
     return f"{PREFIX}{{{tenant_id}}}:"
 
 
-def open_client(url: str, *, cluster: bool, timeout: float) -> Client:
-    """A client that fails within `timeout` seconds. Raises StartupError for a wrong URL."""
-    options: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+def open_client(url: str, *, cluster: bool) -> Client:
+    """A client that fails within TIMEOUT. Raises StartupError for a wrong URL."""
+    options: dict[str, Any] = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
     try:
         if cluster:
             from redis.asyncio.retry import Retry
@@ -70,7 +80,7 @@ def open_client(url: str, *, cluster: bool, timeout: float) -> Client:
 
 
 async def call(
-    client: Client,
+    client: Caller,
     tenant_id: str,
     operation: str,
     ask: dict[str, Any],
@@ -79,8 +89,7 @@ async def call(
 ) -> Answer:
     """Runs an operation of the script: its answer, with the chunks in `bytes`. Raises what is in OUTAGES."""
     prefix = tenant_prefix(tenant_id)
-    text = json.dumps(ask, separators=(",", ":"))
-    arguments: tuple[Any, ...] = (1, prefix, prefix, operation, text, *blobs)
+    arguments: tuple[Any, ...] = (1, prefix, prefix, operation, _encode(ask), *blobs)
     try:
         found = await client.execute_command("EVALSHA", script.sha, *arguments)
     except NoScriptError:

@@ -68,6 +68,11 @@ class Settled:
         return bool(self._chunks or self._dropped or self.directory or self._handed)
 
     @property
+    def urgent(self) -> bool:
+        """Whether someone may wait for some of it: for acks nobody does."""
+        return bool(self.directory or self._returned or self._dead)
+
+    @property
     def has_directory(self) -> bool:
         """Whether it changes who is there."""
         return bool(self.directory)
