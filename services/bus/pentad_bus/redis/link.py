@@ -294,8 +294,8 @@ class Link(Outbox):
             pulls = {} if said.has_directory or self.failing else self.fetching.ask(names, round_.touched)
             ask |= {"n": number, "names": names.list, "pull": list(pulls.items())} | self._bounds(said)
             self.fetching.asked(names.list, pulls)
-            script = SETTLING if round_.empty else TAKING
-            answer = await self._call("exchange", ask, blobs=blobs.list, script=script)
+            function = SETTLING if round_.empty else TAKING
+            answer = await self._call("exchange", ask, blobs=blobs.list, function=function)
             if answer["st"] == "fenced":
                 for frame in round_.frames:
                     frame.fail(unavailable())
@@ -366,7 +366,7 @@ class Link(Outbox):
     async def probe(self) -> None:
         """Looks whether Redis has memory again."""
         try:
-            await call(self._client, self.tenant_id, "probe", self._header({}), script=TAKING)
+            await call(self._client, self.tenant_id, "probe", self._header({}), function=TAKING)
         except OutOfMemoryError:
             return
         if self.full:
@@ -382,7 +382,7 @@ class Link(Outbox):
         ask, blobs = readmission(name, old, stop)
         try:
             async with self._lock:
-                answer = await self._call("readmit", ask, blobs=blobs, script=TAKING)
+                answer = await self._call("readmit", ask, blobs=blobs, function=TAKING)
         except OutOfMemoryError:
             raise out_of_memory() from None
         except OUTAGES:

@@ -37,6 +37,10 @@ class Wire:
                 await connection.disconnect(nowait=True)
                 raise
 
+    async def function_load(self, code: str, replace: bool | None = False) -> Any:
+        """Loads a library."""
+        return await self.execute_command("FUNCTION", "LOAD", *(["REPLACE"] if replace else []), code)
+
     async def _open(self, connection: Connection) -> None:
         await connection.connect()
         try:

@@ -67,8 +67,6 @@ local function later(...)  -- what the archive has to write into SQL
   call('XADD', P .. 'log', '*', ...)
 end
 
-local letters = 0
-
 local function dead_letter(name, reason, detail, attempts, history, body)
   letters = letters + 1
   local hex = redis.sha1hex(P .. name .. time[1] .. time[2] .. letters)

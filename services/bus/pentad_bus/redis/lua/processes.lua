@@ -108,13 +108,14 @@ local function reap_dead(answer, touched)  -- those whose lease ran out, and tho
 end
 
 local function is_fenced(answer)
-  if call('ZSCORE', P .. 'procs', ask.p) then return false end
+  lease_ends = tonumber(call('ZSCORE', P .. 'procs', ask.p))
+  if lease_ends then return false end
   answer.st = 'fenced'
   return true
 end
 
-local function renew()
-  call('ZADD', P .. 'procs', now + ask.lease, ask.p)
+local function renew()  -- a lease of which a tenth has passed
+  if lease_ends - now < ask.lease * 0.9 then call('ZADD', P .. 'procs', now + ask.lease, ask.p) end
   if ask.guard then call('SADD', P .. 'guarded', ask.p) end
 end
 
