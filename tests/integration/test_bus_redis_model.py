@@ -44,7 +44,7 @@ class Wire:
         fails, self.fails = self.fails, ""
         if fails == "before":
             raise Lost("not sent")
-        answer = await self._client.execute_command(*arguments)
+        answer = await self._client.execute_command(*arguments)  # type: ignore[no-untyped-call]
         if fails == "after":
             raise Lost("answer lost")
         return answer
@@ -88,14 +88,13 @@ class Process:
 
     def __init__(self, client: Redis, tenant: str, clock: HandClock) -> None:
         self.wire = Wire(client)
-        self._tenant = tenant
         self.broker = RedisBroker(LIMITS, Counters(), self._open)
-        self.broker.clock.steady = clock.steady  # type: ignore[method-assign]
-        self.link = cast(HandLink, self.broker.link("t"))
+        self.broker.clock.steady = clock.steady
+        self.link = cast(HandLink, self.broker.link(tenant))
 
-    def _open(self, _tenant: str) -> Link:
+    def _open(self, tenant: str) -> Link:
         options = LinkOptions(new_id(), LIMITS, 60.0, Counters(), True)
-        return HandLink(cast(Redis, self.wire), self._tenant, options)
+        return HandLink(cast(Redis, self.wire), tenant, options)
 
 
 class RedisModel(BusModel):
@@ -128,7 +127,7 @@ class RedisModel(BusModel):
         return self.loop.run_until_complete(coroutine)
 
     @initialize(count=st.integers(1, 2), stock=st.lists(st.integers(1, 4), max_size=20))
-    def begin(self, count: int, stock: list[int]) -> None:  # type: ignore[override]
+    def begin(self, count: int, stock: list[int]) -> None:
         """Instances `one` are on the first process, `two` on the last; something waits, of all priorities."""
         self.in_order = count == 1
         for _ in range(count):

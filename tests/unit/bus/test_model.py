@@ -39,6 +39,7 @@ class BusModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock, self.ledger = HandClock(), PaperLedger()
+        self.tenant = "t"
         self.sent = 0
         self.owed: set[str] = set()
         """Durable and confirmed."""
@@ -64,8 +65,9 @@ class BusModel(RuleBasedStateMachine):
 
     def _connect(self, agent: str, instance: str) -> Session:
         policy = NARROW if agent == "narrow" else None
-        caller = Caller("t", agent)
-        session = self._broker_of(instance).connect(caller, instance, True, (), lambda: None, policy)
+        caller = Caller(self.tenant, agent)
+        broker = self._broker_of(instance)
+        session: Session = broker.connect(caller, instance, True, (), lambda: None, policy)
         session.grant(5, 0)
         session.idle = True
         self.sessions[agent, instance] = session

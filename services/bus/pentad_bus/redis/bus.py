@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from redis.asyncio.cluster import RedisCluster
 
 from pentad_bus.counters import Counters
+from pentad_bus.draining import Draining
 from pentad_bus.group_commit import resolve
 from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
@@ -36,7 +37,7 @@ from pentad_bus.redis.script import (
 from pentad_bus.redis.tasks import stop
 from pentad_bus.redis.wakeups import Wakeups
 from pentad_bus.retention import Retention, Sweeper
-from pentad_common.errors import PentadError, StartupError, Unavailable
+from pentad_common.errors import PentadError, StartupError
 from pentad_common.ids import new_id
 from pentad_common.telemetry import get_logger
 
@@ -79,7 +80,7 @@ class _Ledger:
         return found
 
 
-class RedisBus:
+class RedisBus(Draining):
     """One of several bus processes. Start it within an event loop, and close it there."""
 
     def __init__(
@@ -99,15 +100,13 @@ class RedisBus:
         self.counters = Counters()
         self.process = f"{os.uname().nodename}-{os.getpid()}-{new_id()[-6:]}"
         self.broker = RedisBroker(limits, self.counters, self._open_link, types)
+        super().__init__(self.broker)
         self.ledger = _Ledger(self.broker.directory.links)
-        self.draining: float | None = None
-        """When the process ends, in epoch seconds, once that is known."""
         self._lease = lease
         self._keep = keep
         self._sweeper = Sweeper(self, keep)
         self._sweep_every = sweep_every
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="history")
-        self._ended = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._calm = False
@@ -122,7 +121,6 @@ class RedisBus:
         self._archiver = self.ledger.archiver = Archiver(self._client, self.journal, self.counters)
         await self._archiver.start()
         self._wakeups.start()
-        self.broker.on_ended = self._ended.set
         loops = (self._keep_time(), self._keep_alive(), self._keep_watch(), self._keep_sweeping())
         self._tasks = [asyncio.create_task(loop) for loop in loops]
 
@@ -159,23 +157,6 @@ class RedisBus:
         self._readers.shutdown(wait=True)
         await self._client.aclose()
         await asyncio.to_thread(self.journal.close)
-
-    async def drain(self, seconds: float) -> None:
-        """Tells every client to finish and connect elsewhere, and waits until they have, at most
-        `seconds`.
-        """
-        self.draining = self.broker.clock.wall() + seconds
-        self.broker.drain()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self.broker.directory.sessions():
-                    self._ended.clear()
-                    await self._ended.wait()
-
-    def check_open(self) -> None:
-        """Raises Unavailable SERVER_DRAINING if nobody may connect any more."""
-        if self.draining is not None:
-            raise Unavailable("SERVER_DRAINING", "this bus is going away; connect again", retry_after=0.2)
 
     # ---------------------------------------------------------------------------------------------- links
 

@@ -42,14 +42,14 @@ class Wire:
         return await self.execute_command("FUNCTION", "LOAD", *(["REPLACE"] if replace else []), code)
 
     async def _open(self, connection: Connection) -> None:
-        await connection.connect()
+        await connection.connect()  # type: ignore[no-untyped-call]
         try:
             stale = await connection.can_read()
         except RedisError:
             stale = True
         if stale:  # Redis has closed it
             await connection.disconnect(nowait=True)
-            await connection.connect()
+            await connection.connect()  # type: ignore[no-untyped-call]
 
     async def aclose(self) -> None:
         """Closes the connection."""
