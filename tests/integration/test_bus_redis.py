@@ -16,6 +16,9 @@ from typing import Any
 import pytest
 
 from pentad.bus.v1 import bus_pb2 as pb
+from pentad_bus.bus import Bus
+from pentad_bus.metrics import BusCollector
+from pentad_bus.redis.bus import RedisBus
 from pentad_client.bus import Connection, Delivery, new_message
 from pentad_client.errors import Aborted, PentadError, Unavailable
 from tests.fixtures.buses import BusProcess, Tenancy, new_tenancy, serving
@@ -113,6 +116,39 @@ async def test_agents_meet_across_processes(open_pair: OpenPair, redis_url: str,
     assert (stats["reader"].queued, stats["reader"].in_flight, stats["reader"].consumers) == (0, 0, 1)
     texts = [item.message.payload.data for item in (await person.bus.list_messages()).messages]
     assert texts == [b"!", b"?", b"all", b"topic", b"direct"]
+
+
+async def test_metrics_are_of_all_processes_together(
+    sqlite_url: str, redis_url: str, tenancy: Tenancy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process says what all inboxes of all tenants hold; of each, what it has fetched."""
+    monkeypatch.setattr("pentad_bus.redis.bus._COUNT_EVERY", 0.05)
+    options = {"bus_backend": "redis", "redis_url": redis_url}
+    async with (
+        serving(sqlite_url, **options) as (one, first),
+        serving(sqlite_url, **options) as (two, second),
+    ):
+        here, there = await tenancy.client(address=one), await tenancy.client(address=two)
+        worker = await there.bus.connect("worker", credit=3)
+        writer = await here.bus.connect("writer")
+        await publish_all(writer, range(10), set())
+        await writer.publish(new_message("work", "late", recipient="worker", delay=60))
+        await take(worker, 3)
+        wanted = {"queued": 7.0, "in_flight": 3.0, "delayed": 1.0, "inboxes": 4.0}
+        async with asyncio.timeout(SECONDS):
+            while (found := gauges(first)) | wanted != found:  # noqa: ASYNC110 - it is read
+                await asyncio.sleep(0.05)
+        assert found["queued_bytes"] > 11 * 20
+        assert set(gauges(second)) == {"connections", "set_aside", "fetched"}
+        await tenancy.close()
+
+
+def gauges(bus: Bus | RedisBus) -> dict[str, float]:
+    return {
+        metric.name.removeprefix("pentad_bus_"): metric.samples[0].value
+        for metric in BusCollector(bus).collect()
+        if metric.type == "gauge"
+    }
 
 
 async def test_instances_on_two_processes_share_an_inbox(

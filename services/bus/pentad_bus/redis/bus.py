@@ -37,6 +37,7 @@ from pentad_bus.redis.script import (
 from pentad_bus.redis.tasks import stop
 from pentad_bus.redis.wakeups import Wakeups
 from pentad_bus.retention import Retention, Sweeper
+from pentad_bus.totals import Totals
 from pentad_common.errors import PentadError, StartupError
 from pentad_common.ids import new_id
 from pentad_common.telemetry import get_logger
@@ -46,6 +47,8 @@ log = get_logger(__name__)
 _TICK = 0.25
 _HEARTBEAT = 1.0
 _PING = 0.5
+_COUNT_EVERY = 5.0
+"""Seconds between two counts of what all inboxes hold."""
 _OLDEST_VERSION = 7
 _TAIL_POLL = 0.1
 _CATCH_UP = 5.0
@@ -102,6 +105,8 @@ class RedisBus(Draining):
         self.broker = RedisBroker(limits, self.counters, self._open_link, types)
         super().__init__(self.broker)
         self.ledger = _Ledger(self.broker.directory.links)
+        self.totals: Totals | None = None
+        """What all inboxes of all tenants hold, if this is the process that counts: the one that archives."""
         self._lease = lease
         self._keep = keep
         self._sweeper = Sweeper(self, keep)
@@ -121,8 +126,14 @@ class RedisBus(Draining):
         self._archiver = self.ledger.archiver = Archiver(self._client, self.journal, self.counters)
         await self._archiver.start()
         self._wakeups.start()
-        loops = (self._keep_time(), self._keep_alive(), self._keep_watch(), self._keep_sweeping())
-        self._tasks = [asyncio.create_task(loop) for loop in loops]
+        keepers = (
+            self._keep_time,
+            self._keep_alive,
+            self._keep_watch,
+            self._keep_sweeping,
+            self._keep_counting,
+        )
+        self._tasks = [asyncio.create_task(keep()) for keep in keepers]
 
     async def _connect(self) -> Client:
         client = open_client(self.url, cluster=False)
@@ -304,6 +315,29 @@ class RedisBus(Draining):
             await self._client.ping(target_nodes=RedisCluster.PRIMARIES)
         else:
             await self._client.ping()
+
+    async def _keep_counting(self) -> None:
+        while True:
+            try:
+                self.totals = await self._count() if self._archiver.leading else None
+            except OUTAGES:
+                self.totals = None
+            await asyncio.sleep(_COUNT_EVERY)
+
+    async def _count(self) -> Totals:
+        found = Totals()
+        for tenant_id in await self._tenants():
+            cursor = ""
+            while cursor != "0":
+                answer = await self.ask(tenant_id, "totals", {"cursor": cursor or "0"})
+                cursor = answer["next"]
+                inboxes, queued, in_flight, delayed = answer["sums"]
+                found.inboxes += int(inboxes)
+                found.queued += queued
+                found.in_flight += in_flight
+                found.delayed += delayed
+            found.queued_bytes += answer["use"]
+        return found
 
     async def _keep_sweeping(self) -> None:
         while True:

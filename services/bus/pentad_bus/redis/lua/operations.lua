@@ -139,6 +139,19 @@ function operations.stats(answer)
   end
 end
 
+function operations.totals(answer)  -- inboxes, waiting, in flight, delayed: of a page of them; bytes of all
+  local page = call('HSCAN', P .. 'inboxes', ask.cursor, 'COUNT', 500)
+  local count, held, in_flight, delayed = #page[2] / 2, 0, 0, 0
+  for i = 1, #page[2], 2 do
+    local found = call('HMGET', info(page[2][i]), 'n', 'f', 'dl')
+    held = held + tonumber(found[1] or '0')
+    in_flight = in_flight + tonumber(found[2] or '0')
+    delayed = delayed + tonumber(found[3] or '0')
+  end
+  answer.next, answer.sums = page[1], {count, held - in_flight - delayed, in_flight, delayed}
+  answer.use = tonumber(call('GET', P .. 'use') or '0')
+end
+
 function operations.hurry() call('SPUBLISH', P .. 'wake', cjson.encode({ask.p, {'!'}})) end  -- someone reads
 
 function operations.probe() end  -- whether anything could be written
