@@ -30,15 +30,15 @@ from pentad_bus.redis.script import (
     Answer,
     Client,
     call,
-    open_client,
     tenant_prefix,
     unavailable,
 )
+from pentad_bus.redis.server import open_server
 from pentad_bus.redis.tasks import stop
 from pentad_bus.redis.wakeups import Wakeups
 from pentad_bus.retention import Retention, Sweeper
 from pentad_bus.totals import Totals
-from pentad_common.errors import PentadError, StartupError
+from pentad_common.errors import PentadError
 from pentad_common.ids import new_id
 from pentad_common.telemetry import get_logger
 
@@ -49,7 +49,6 @@ _HEARTBEAT = 1.0
 _PING = 0.5
 _COUNT_EVERY = 5.0
 """Seconds between two counts of what all inboxes hold."""
-_OLDEST_VERSION = 7
 _TAIL_POLL = 0.1
 _CATCH_UP = 5.0
 """Seconds that a reader waits at most until the archive has what was there when it asked."""
@@ -121,7 +120,8 @@ class RedisBus(Draining):
 
     async def start(self) -> None:
         """Finds Redis and the archive. Raises StartupError."""
-        self._client = await self._connect()
+        self._client, uptime = await open_server(self.url)
+        self._calm = uptime >= _COME_BACK
         self._wakeups = Wakeups(self._client, self.process, self._heard)
         self._archiver = self.ledger.archiver = Archiver(self._client, self.journal, self.counters)
         await self._archiver.start()
@@ -134,28 +134,6 @@ class RedisBus(Draining):
             self._keep_counting,
         )
         self._tasks = [asyncio.create_task(keep()) for keep in keepers]
-
-    async def _connect(self) -> Client:
-        client = open_client(self.url, cluster=False)
-        try:
-            server: Any = await client.info("server")
-            cluster: Any = await client.info("cluster")
-        except OUTAGES as error:
-            await client.aclose()
-            raise StartupError(
-                f"Redis does not answer at {_hidden(self.url)} ({error}): check PENTAD_REDIS_URL"
-            ) from None
-        version = str(server.get("valkey_version") or server["redis_version"])
-        if int(version.split(".")[0]) < _OLDEST_VERSION:
-            await client.aclose()
-            raise StartupError(
-                f"Redis at {_hidden(self.url)} is {version}: the bus needs 7 or later, or Valkey"
-            )
-        self._calm = int(server.get("uptime_in_seconds", 0)) >= _COME_BACK
-        if not cluster.get("cluster_enabled"):
-            return client
-        await client.aclose()
-        return open_client(self.url, cluster=True)
 
     async def close(self) -> None:
         """Says what is left, gives back what is held, and leaves."""
@@ -381,12 +359,6 @@ class RedisBus(Draining):
     async def _tenants(self) -> list[str]:
         found: Any = await self._client.smembers(TENANTS)
         return sorted(item if isinstance(item, str) else item.decode() for item in found)
-
-
-def _hidden(url: str) -> str:
-    """The URL without a password."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def _nothing(_draft: Draft, _settled: bool) -> None:
