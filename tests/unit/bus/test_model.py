@@ -30,7 +30,7 @@ class BusModel(RuleBasedStateMachine):
     """
 
     second = 1.0
-    """How long a second of the model takes, where the clock cannot be moved by hand."""
+    """How long a second of the model is where it is not the clock that is moved by hand."""
     lossy_is_stored = False
     """Whether what may be lost is refused, too, when nothing can be stored."""
     in_order = True

@@ -248,7 +248,8 @@ class Link(Outbox):
 
     async def _say_what_fits(self, number: int, said: Settled, round_: Publishing) -> None:
         try:
-            await self._say(number, said, round_)
+            if await self._say(number, said, round_):
+                raise TimeoutError("asked twice by the cluster's client: the first answer is lost")
         except OutOfMemoryError:  # nothing was done
             self._no_memory()
             round_.withdraw(said)
