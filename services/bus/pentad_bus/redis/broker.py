@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, cast
 
 from pentad_bus.clock import SystemClock
 from pentad_bus.connections import Connections, Wake, Wish, taken_over
 from pentad_bus.counters import Counters
-from pentad_bus.entry import Entry
 from pentad_bus.inbox import Inbox
 from pentad_bus.ledger import Commit
 from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
 from pentad_bus.policy import Policy
 from pentad_bus.publisher import Origin, stamp
-from pentad_bus.redis.chunks import HANDED, Chunk, RemoteEntry
+from pentad_bus.redis.chunks import RemoteEntry
 from pentad_bus.redis.drafts import Draft, Frame, write_draft
 from pentad_bus.redis.link import Link, fenced
+from pentad_bus.redis.outbox import Given
 from pentad_bus.redis.settlement import RemoteInbox, RemoteSettlement
 from pentad_bus.session import Session
 from pentad_bus.store.journal import Changes
@@ -43,25 +43,18 @@ class _NoLedger:
 class RemoteSession(Session):
     """A connection on this process. When it has room again, its inboxes are asked for more."""
 
-    _written: Sequence[tuple[int, Entry]] = ()
+    _written: Given = ()
     """What was taken last: its frame is with the agent when the next one is asked for."""
 
     def take(self) -> Any:
         """Takes what is next, by tag."""
         link = cast(RemoteInbox, self.own).link
         if self._written:
-            link.handed(self._handed(self._written))
+            link.handed(self._written, self.open)
         taken = self._written = super().take()
         if self.room > 0 and not self.draining and not self.ended:
             link.hungry()
         return taken
-
-    def _handed(self, written: Sequence[tuple[int, Entry]]) -> Iterator[Chunk]:
-        open_ = self.open
-        for tag, entry in written:
-            if tag in open_ and isinstance(entry, RemoteEntry) and not entry.once:
-                entry.chunk.done[entry.index] = HANDED
-                yield entry.chunk
 
 
 class RemoteDirectory:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
-from pentad_bus.redis.chunks import Chunk, RemoteEntry
+from pentad_bus.entry import Entry
+from pentad_bus.redis.chunks import HANDED, Chunk, RemoteEntry
 from pentad_bus.redis.drafts import Frame
 from pentad_bus.redis.fetching import Fetching
 from pentad_bus.redis.script import out_of_memory, unavailable
@@ -22,6 +23,9 @@ _PATIENCE = 0.002
 """Seconds that acks wait for something else to be said: an exchange costs as much as twenty messages."""
 _HANDED_SECONDS = 0.01
 """After which Redis is told that an agent was given something: most of it is acked before."""
+
+Given = Sequence[tuple[int, Entry]]
+"""Deliveries by tag."""
 
 
 class Outbox:
@@ -41,7 +45,7 @@ class Outbox:
         self._late = False
         """Whether acks have waited long enough."""
         self._timer: asyncio.TimerHandle | None = None
-        self._handed: set[Chunk] = set()
+        self._handed: list[tuple[Given, Mapping[int, Entry]]] = []
         self._frames: deque[Frame] = deque()
         self._waiters: list[asyncio.Future[None]] = []
         self._wanted = asyncio.Event()
@@ -85,16 +89,23 @@ class Outbox:
         settled = self._settled
         return settled.urgent or bool(settled and (self._late or self._waiters))
 
-    def handed(self, chunks: Iterable[Chunk]) -> None:
-        """An agent was given something of them: that counts as an attempt, even if this process dies."""
+    def handed(self, given: Given, still_open: Mapping[int, Entry]) -> None:
+        """An agent was given these: that counts as an attempt, even if this process dies."""
         if not self._handed:
             asyncio.get_running_loop().call_later(_HANDED_SECONDS, self._tell_handed)
-        self._handed.update(chunks)
+        self._handed.append((given, still_open))
 
     def _tell_handed(self) -> None:
-        self._settled.hand_out(self._handed)
-        self._handed.clear()
-        self._hurry()
+        handed, self._handed = self._handed, []
+        chunks: dict[Chunk, None] = {}
+        for given, still_open in handed:
+            for entry in [entry for tag, entry in given if tag in still_open and not entry.once]:
+                chunk = cast(RemoteEntry, entry).chunk
+                chunk.done[cast(RemoteEntry, entry).index] = HANDED
+                chunks[chunk] = None
+        if chunks:
+            self._settled.hand_out(chunks)
+            self._hurry()
 
     def give_back(self, entry: RemoteEntry, delay: float) -> None:
         """A delivery is to come again."""

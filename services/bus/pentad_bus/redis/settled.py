@@ -42,7 +42,7 @@ class Blobs:
 class _Part:
     """What is settled of a chunk."""
 
-    __slots__ = ("indexes", "released", "size")
+    __slots__ = ("indexes", "released", "size", "whole")
 
     def __init__(self) -> None:
         self.indexes: list[int] = []
@@ -50,6 +50,8 @@ class _Part:
         """How many of them the inbox does not hold any longer."""
         self.size = 0
         """Bytes of these."""
+        self.whole: bytearray | None = None
+        """What the chunk is with them, if that is all of it, once it is written."""
 
 
 class Settled:
@@ -108,7 +110,10 @@ class Settled:
     def told(self) -> None:
         """Redis has it all."""
         for chunk, part in self._chunks.items():
-            for index in part.indexes:
+            if part.whole is not None:
+                chunk.done = part.whole
+                continue
+            for index in part.indexes:  # others were given to an agent meanwhile
                 chunk.done[index] = DONE
 
     def give_back(self, entry: RemoteEntry, due: float) -> None:
@@ -153,9 +158,11 @@ class Settled:
             for index in part.indexes:
                 image[index] = DONE
             if image.count(DONE) < len(image):
+                part.whole = None
                 row[4].append([chunk.id, image.decode()])
                 chunk.marked = True
             else:
+                part.whole = image
                 row[3 if chunk.aside else 2].append(chunk.id)
                 row[9] |= int(chunk.marked)
         for chunk in self._handed:
