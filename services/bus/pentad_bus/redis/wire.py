@@ -11,6 +11,9 @@ from redis.exceptions import RedisError, ResponseError
 
 from pentad_bus.redis.script import TIMEOUT, Client
 
+_SMALL = 16 * 1024
+"""Bytes of what is copied into one piece: of what is larger, redis-py's own packing copies nothing."""
+
 
 class Wire:
     """As the client, without its pool: measured, that is half of what a call costs. Nothing is sent twice.
@@ -29,7 +32,7 @@ class Wire:
         async with asyncio.timeout(TIMEOUT):
             try:
                 await self._open(connection)
-                await connection.send_packed_command(pack_command(arguments))
+                await connection.send_packed_command(_packed(connection, arguments))
                 return await connection.read_response(disable_decoding=True)
             except ResponseError:
                 raise
@@ -54,6 +57,12 @@ class Wire:
     async def aclose(self) -> None:
         """Closes the connection."""
         await self._connection.disconnect()
+
+
+def _packed(connection: Connection, arguments: tuple[Any, ...]) -> Any:
+    if sum([len(argument) for argument in arguments if isinstance(argument, bytes | str)]) < _SMALL:
+        return pack_command(arguments)
+    return connection.pack_command(*arguments)
 
 
 def open_wire(client: Client) -> Client | Wire:
