@@ -18,8 +18,8 @@ of the history. Then the history, as JSON, and the body.
 """
 HEAD_SIZE = _HEAD.size
 
-OPEN, DONE, HANDED = b"012"
-"""How far a message of a chunk is: `HANDED` are those whose frame was written to an agent."""
+DONE, HANDED = b"12"
+"""How far a message of a chunk is, beside 0: `HANDED` are those whose frame was written to an agent."""
 
 DURABLE, ONCE, FLEETING = "e", "o", "k"
 """Kinds of a chunk: best effort is `o`, a copy for one connection alone ends in `k`."""
@@ -106,7 +106,7 @@ def entries(chunk: Chunk, kind: str, data: bytes) -> Iterator[RemoteEntry]:
         size, attempts, _, created, expires, told = unpack(data, at)
         at += HEAD_SIZE
         body = at + told
-        if done[index] == OPEN:
+        if done[index] != DONE:
             yield RemoteEntry(
                 chunk, index, kind, data[body : body + size], attempts, created, expires, data[at:body]
             )
