@@ -201,9 +201,10 @@ class RedisModel(BusModel):
 
     def _tick(self, seconds: int) -> None:
         async def tick() -> None:
-            for key in ("due", "exp"):
-                for member in await self.client.zrange(f"{self.prefix}{key}", 0, -1):
-                    await self.client.zincrby(f"{self.prefix}{key}", -1000 * seconds * self.second, member)
+            for key in (f"{self.prefix}due", f"{self.prefix}exp"):
+                members: Any = await self.client.zrange(key, 0, -1)
+                for member in members:
+                    await self.client.zincrby(key, -1000 * seconds * self.second, member)
             for process in self.processes:
                 process.broker.tick()
                 await process.link.talk()
