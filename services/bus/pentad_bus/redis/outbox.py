@@ -15,6 +15,7 @@ from pentad_bus.redis.fetching import Fetching
 from pentad_bus.redis.script import out_of_memory, unavailable
 from pentad_bus.redis.settled import Settled
 from pentad_bus.tenant import Tenant
+from pentad_client.signal import Signal
 from pentad_common.errors import PentadError
 
 _MOST_MESSAGES = 4096
@@ -48,7 +49,7 @@ class Outbox:
         self._handed: list[tuple[Given, Mapping[int, Entry]]] = []
         self._frames: deque[Frame] = deque()
         self._waiters: list[asyncio.Future[None]] = []
-        self._wanted = asyncio.Event()
+        self._wanted = Signal()
 
     @property
     def busy(self) -> bool:
