@@ -449,6 +449,23 @@ async def test_a_subscription_against_the_rules_is_refused_alone(open_bus: OpenB
     assert texts(await take(reader, 1)) == ["still here"]
 
 
+async def test_an_inbox_has_so_many_subscriptions_and_no_more(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """Neither by one more, nor by a Hello; those that are there can be renewed and ended."""
+    await open_bus()
+    client = await tenancy.client()
+    for hello in range(4):
+        patterns = [f"news.{hello}.{number}" for number in range(256)]
+        await (await client.bus.connect("reader", "one", patterns)).close()
+    reader = await client.bus.connect("reader", "one", ["news.0.0"])
+    for wanted in (reader.subscribe("more"), client.bus.connect("reader", "two", ["more"])):
+        with pytest.raises(FailedPrecondition, match="1024 are the most"):
+            await wanted
+    await reader.unsubscribe("news.0.0")
+    await reader.subscribe("more")
+    await reader.publish(new_message("note", "x", topic="more"))
+    assert texts(await take(reader, 1)) == ["x"]
+
+
 async def test_many_refusals_of_long_names_fit_into_a_frame(open_bus: OpenBus, tenancy: Tenancy) -> None:
     """A refusal does not repeat a name that is far too long: the frame would not go through the transport."""
     await open_bus()

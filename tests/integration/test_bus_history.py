@@ -109,7 +109,7 @@ async def test_a_tail_sees_every_message_once(open_bus: OpenBus, tenancy: Tenanc
 async def settled(bus: Any) -> None:
     """Waits until the acks that were sent have come."""
     async with asyncio.timeout(SECONDS):
-        while any(inbox.messages for inbox in bus.broker.directory.inboxes()):  # noqa: ASYNC110 - nobody tells us
+        while any(session.open for session in bus.broker.directory.sessions()):  # noqa: ASYNC110 - nobody tells us
             await asyncio.sleep(0.005)
 
 

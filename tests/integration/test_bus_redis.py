@@ -16,6 +16,9 @@ from typing import Any
 import pytest
 
 from pentad.bus.v1 import bus_pb2 as pb
+from pentad_bus.bus import Bus
+from pentad_bus.metrics import BusCollector
+from pentad_bus.redis.bus import RedisBus
 from pentad_client.bus import Connection, Delivery, new_message
 from pentad_client.errors import Aborted, PentadError, Unavailable
 from tests.fixtures.buses import BusProcess, Tenancy, new_tenancy, serving
@@ -113,6 +116,39 @@ async def test_agents_meet_across_processes(open_pair: OpenPair, redis_url: str,
     assert (stats["reader"].queued, stats["reader"].in_flight, stats["reader"].consumers) == (0, 0, 1)
     texts = [item.message.payload.data for item in (await person.bus.list_messages()).messages]
     assert texts == [b"!", b"?", b"all", b"topic", b"direct"]
+
+
+async def test_metrics_are_of_all_processes_together(
+    sqlite_url: str, redis_url: str, tenancy: Tenancy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process says what all inboxes of all tenants hold; of each, what it has fetched."""
+    monkeypatch.setattr("pentad_bus.redis.bus._COUNT_EVERY", 0.05)
+    options = {"bus_backend": "redis", "redis_url": redis_url}
+    async with (
+        serving(sqlite_url, **options) as (one, first),
+        serving(sqlite_url, **options) as (two, second),
+    ):
+        here, there = await tenancy.client(address=one), await tenancy.client(address=two)
+        worker = await there.bus.connect("worker", credit=3)
+        writer = await here.bus.connect("writer")
+        await publish_all(writer, range(10), set())
+        await writer.publish(new_message("work", "late", recipient="worker", delay=60))
+        await take(worker, 3)
+        wanted = {"queued": 7.0, "in_flight": 3.0, "delayed": 1.0, "inboxes": 4.0}
+        async with asyncio.timeout(SECONDS):
+            while (found := gauges(first)) | wanted != found:  # noqa: ASYNC110 - it is read
+                await asyncio.sleep(0.05)
+        assert found["queued_bytes"] > 11 * 20
+        assert set(gauges(second)) == {"connections", "set_aside", "fetched"}
+        await tenancy.close()
+
+
+def gauges(bus: Bus | RedisBus) -> dict[str, float]:
+    return {
+        metric.name.removeprefix("pentad_bus_"): metric.samples[0].value
+        for metric in BusCollector(bus).collect()
+        if metric.type == "gauge"
+    }
 
 
 async def test_instances_on_two_processes_share_an_inbox(
@@ -227,6 +263,53 @@ async def test_kill_9_of_one_of_two_bus_processes_loses_nothing(
             process.kill()
 
 
+async def until_held(person: Any, count: int) -> None:
+    """Until so much of the worker's is in the hands of bus processes."""
+    held = -1
+    async with asyncio.timeout(SECONDS):
+        while held != count:
+            await asyncio.sleep(0.05)
+            [held] = [one.in_flight for one in await person.bus.queue_stats() if one.recipient == "worker"]
+
+
+@pytest.mark.parametrize("killed", [True, False])
+async def test_what_no_agent_was_given_has_lost_no_attempt(
+    killed: bool, sqlite_url: str, redis_url: str, tmp_path: Path, tenancy: Tenancy
+) -> None:
+    """Three bus processes end with 200 messages fetched, of which agents saw one each time. Of two attempts
+    what nobody saw has both; a dead letter was seen twice.
+    """
+    options = {"bus_backend": "redis", "redis_url": redis_url, "bus_max_attempts": "2"}
+    other = BusProcess(sqlite_url, tmp_path / "other.log", **options)
+    ending = BusProcess(sqlite_url, tmp_path / "ending.log", **options, drain_seconds="0.2")
+    seen: Counter[int] = Counter()
+    try:
+        other.start()
+        away = await tenancy.client(address=other.address)
+        person = await tenancy.client("client", address=other.address)
+        await (await away.bus.connect("worker")).close()
+        await publish_all(await away.bus.connect("writer"), range(200), set())
+        for held in (200, 200, 199):  # then one was seen twice
+            await asyncio.to_thread(ending.start)
+            client = await tenancy.client(address=ending.address)
+            line = await client.bus.connect("worker", credit=1000, credit_bytes=1)
+            seen.update([number_of(delivery.message) for delivery in await take(line, 1)])
+            await until_held(person, held)
+            await asyncio.sleep(0.1)  # what was given to an agent is told within 10 ms
+            await asyncio.to_thread(ending.kill if killed else ending.stop)
+            assert line._task is not None
+            line._task.cancel()  # it would come back
+        last = await away.bus.connect("worker", credit=1000)
+        left = {number_of(one.message): one.attempt for one in await take(last, 200 - (seen[0] == 2))}
+        letters = (await person.bus.list_dead_letters()).dead_letters
+        assert [number_of(letter.message) for letter in letters] == [n for n in seen if seen[n] == 2] == [0]
+        assert left == {number: 1 + seen[number] for number in range(1, 200)}
+        await tenancy.close()
+    finally:
+        other.kill()
+        ending.kill()
+
+
 async def test_a_frozen_bus_process_is_fenced(
     sqlite_url: str, redis_url: str, tmp_path: Path, tenancy: Tenancy
 ) -> None:
@@ -241,6 +324,7 @@ async def test_a_frozen_bus_process_is_fenced(
         await slow.publish(numbered(1))
         [late] = await take(slow, 1)
         quick = await other.bus.connect("worker", instance="quick")
+        await asyncio.sleep(0.1)  # what was given to an agent is told within 10 ms
         os.kill(pair[0].pid, signal.SIGSTOP)
         [again] = await take(quick, 1)
         assert again.attempt == 2

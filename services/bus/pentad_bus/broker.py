@@ -7,18 +7,17 @@ stored.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
 from pentad.bus.v1.bus_pb2 import Message
 from pentad_bus.admission import REPLAYED
 from pentad_bus.clock import Clock, SystemClock
+from pentad_bus.connections import Caller, Connections, Wake, Wish
 from pentad_bus.counters import Counters
 from pentad_bus.directory import Directory
 from pentad_bus.entry import Entry
 from pentad_bus.inbox import Inbox, Subscription
-from pentad_bus.instances import instance_name
 from pentad_bus.ledger import Commit, Done, Ledger, nothing
 from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
@@ -28,31 +27,12 @@ from pentad_bus.session import Session
 from pentad_bus.settlement import Settlement
 from pentad_bus.store.journal import DeadRow, HistoryRow, Needed, Recovered, WaitingRow
 from pentad_bus.tenant import Tenant
-from pentad_bus.topics import check_pattern
-from pentad_common.errors import Aborted, FailedPrecondition, PentadError, Unavailable
+from pentad_common.errors import PentadError
+
+__all__ = ["Broker", "Caller", "Wish"]
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A subscription that a client asks for. `shared`: scope AGENT."""
-
-    pattern: str
-    filter: str = ""
-    shared: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who connects or publishes. `is_agent` is False for a caller that acts as no agent, named `client.<key
-    id>`.
-    """
-
-    tenant_id: str
-    name: str
-    is_agent: bool = True
-
-
-class Broker:
+class Broker(Connections):
     """Everything that is waiting, and everyone who waits for it."""
 
     def __init__(
@@ -69,11 +49,10 @@ class Broker:
         self.settlement = Settlement(limits, ledger, self.clock, self.counters)
         self.publisher = Publisher(self.settlement, types=types)
         self.directory = Directory(self.settlement, ledger)
+        super().__init__(self.directory)
         self.stored_seq = 0
         """Everything up to here is stored, or never will be."""
         self.on_stored: Callable[[], None] = lambda: None
-        self.on_ended: Callable[[], None] = lambda: None
-        """Called when a connection has ended."""
         self._ledger = ledger
 
     # ---------------------------------------------------------------------------------------------- recovery
@@ -90,73 +69,23 @@ class Broker:
             self.settlement.arrive(entry)
         return len(found.waiting)
 
-    def origin(self, caller: Caller) -> Origin:
-        """The caller as a sender."""
-        return Origin(self.directory.tenant(caller.tenant_id), caller.name)
-
     # -------------------------------------------------------------------------------------------- connections
 
-    def connect(
-        self,
-        caller: Caller,
-        instance: str,
-        take_inbox: bool,
-        wishes: Iterable[Wish],
-        wake: Callable[[], None],
-        policy: Policy | None = None,
-    ) -> Session:
-        """A connection without credit; that of the same instance, if there is one, ends.
-
-        Raises InvalidArgument INSTANCE_INVALID, PATTERN_INVALID, FILTER_INVALID; FailedPrecondition.
-        """
-        instance = instance_name(instance)
-        wishes = list(wishes)
-        for wish in wishes:
-            self._check_wish(caller, wish)
-        tenant = self.directory.tenant(caller.tenant_id)
-        earlier = tenant.sessions.get((caller.name, instance))
-        if earlier is not None:
-            self.end(earlier, taken_over(caller.name, instance))
-        own = self.directory.inbox(tenant, f"{caller.name}/{instance}")
-        session = Session(Origin(tenant, caller.name), caller.name, own, self.settlement, wake)
-        tenant.sessions[caller.name, instance] = session
-        if take_inbox and caller.is_agent:
-            session.inboxes.append(self.directory.inbox(tenant, caller.name))
-        if policy is not None:
-            self.directory.keep_to(session.inboxes[-1], policy)
-        for inbox in session.inboxes:
-            inbox.consumers.append(session)
-        for wish in wishes:
-            self._add(session, wish)
+    def _open(self, origin: Origin, instance: str, takes: bool, wake: Wake) -> Session:
+        tenant, agent = origin.tenant, origin.name
+        own = self.directory.inbox(tenant, f"{agent}/{instance}")
+        session = Session(origin, agent, own, self.settlement, wake)
+        if takes:
+            session.inboxes.append(self.directory.inbox(tenant, agent))
         return session
 
-    def end(self, session: Session, error: PentadError | None, *, meant: bool = False) -> None:
-        """Ends a connection; what is open to it goes on at once. `error`: what its client is told, if
-        anything.
-        """
-        if session.ended is not None:
-            return
-        session.ended = error or Unavailable("CONNECTION_ENDED", "the connection has ended")
-        session.meant = meant
-        tenant = session.origin.tenant
-        if tenant.sessions.get((session.agent, session.instance)) is session:
-            del tenant.sessions[session.agent, session.instance]
-        for inbox in session.inboxes:
-            inbox.consumers.remove(session)
-        session.release_all()
+    def _keep_to(self, inbox: Inbox, policy: Policy) -> None:
+        self.directory.keep_to(inbox, policy)
+
+    def _left(self, session: Session) -> None:
         self.directory.leave(session)
-        for inbox in session.inboxes:
-            inbox.wake()
-        session.wake()
-        self.on_ended()
 
     # ------------------------------------------------------------------------------------------ subscriptions
-
-    def subscribe(self, session: Session, caller: Caller, wish: Wish) -> None:
-        """Adds a subscription. Raises InvalidArgument PATTERN_INVALID, FILTER_INVALID; FailedPrecondition."""
-        self._check_wish(caller, wish)
-        self._subscriber(session, wish).check_subscription(wish.pattern)
-        self._add(session, wish)
 
     def _add(self, session: Session, wish: Wish) -> None:
         inbox = self._subscriber(session, wish)
@@ -178,20 +107,6 @@ class Broker:
         if wish.shared:
             return self.directory.inbox(session.origin.tenant, session.agent)
         return session.own
-
-    def _check_wish(self, caller: Caller, wish: Wish) -> None:
-        check_pattern(wish.pattern)
-        if wish.shared and not caller.is_agent:
-            raise FailedPrecondition(
-                "SUBSCRIPTION_SCOPE",
-                "only an agent has an inbox for subscriptions of scope AGENT; use "
-                "SUBSCRIPTION_SCOPE_INSTANCE",
-                pattern=wish.pattern,
-            )
-        Subscription(wish.pattern, wish.filter, _NOWHERE, shared=wish.shared)
-        if wish.shared:
-            inboxes = self.directory.tenant(caller.tenant_id).inboxes
-            inboxes.get(caller.name, _NOWHERE).check_subscription(wish.pattern)
 
     # --------------------------------------------------------------------------------------------- publishing
 
@@ -371,30 +286,9 @@ class Broker:
                 oldest[tenant.id] = min(seqs)
         return Needed(self.stored_seq + 1, oldest)
 
-    def drain(self) -> None:
-        """Nothing is delivered from now on; acks and publishes still count."""
-        for session in self.directory.sessions():
-            session.draining = True
-            session.wake()
-
-
-_NOWHERE = Inbox(0, "", "", Limits())
-
 
 def _gone(waiting: WaitingRow) -> Inbox:
     """Stands for an inbox that was removed while a message for it was being stored."""
     inbox = Inbox(waiting.inbox_id, waiting.tenant_id, "", Limits())
     inbox.closed = True
     return inbox
-
-
-def taken_over(agent: str, instance: str) -> Aborted:
-    """What a connection is told when another of its instance came."""
-    return Aborted(
-        "INSTANCE_TAKEN_OVER",
-        f"another connection of {agent}/{instance} is there now, and this one has ended; give each process "
-        "an instance "
-        "name of its own",
-        agent=agent,
-        instance=instance,
-    )

@@ -12,21 +12,24 @@ from typing import TypeVar
 
 from pentad_bus.broker import Broker
 from pentad_bus.counters import Counters
+from pentad_bus.draining import Draining
 from pentad_bus.group_commit import RETRY, GroupCommit, resolve
 from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
 from pentad_bus.publisher import Origin
 from pentad_bus.retention import Retention, Sweeper
 from pentad_bus.store.journal import Journal, Needed
-from pentad_common.errors import PentadError, Unavailable
+from pentad_common.errors import PentadError
 from pentad_common.telemetry import get_logger
 
 log = get_logger(__name__)
 
 _TICK = 0.25
 _ARCHIVE_PAUSE = 0.1
-_ARCHIVE_MOST = 256
-"""Messages that go from the journal's log into its tables at a time: commits wait so long, about 2 ms."""
+_ARCHIVE_MOST = 64
+"""Messages that go from the journal's log into its tables at a time: commits wait so long, half a
+millisecond.
+"""
 _ARCHIVE_REST = 3
 """How many times as long as that took nothing is archived then."""
 _ARCHIVE_BUSY = 500
@@ -35,7 +38,7 @@ _ARCHIVE_BUSY = 500
 Result = TypeVar("Result")
 
 
-class Bus:
+class Bus(Draining):
     """Start it within an event loop, and close it there."""
 
     def __init__(
@@ -50,13 +53,11 @@ class Bus:
         self.counters = Counters()
         self.ledger = GroupCommit(journal, self.counters)
         self.broker = Broker(limits, self.ledger, counters=self.counters, types=types)
-        self.draining: float | None = None
-        """When the process ends, in epoch seconds, once that is known."""
+        super().__init__(self.broker)
         self._sweeper = Sweeper(self, keep)
         self._sweep_every = sweep_every
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="history")
         self._sooner = asyncio.Event()
-        self._ended = asyncio.Event()
         self._news: asyncio.Future[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -70,7 +71,6 @@ class Bus:
         waiting = self.broker.restore(found)
         self.broker.settlement.schedule.on_earlier = lambda _due: self._sooner.set()
         self.broker.on_stored = self._announce
-        self.broker.on_ended = self._ended.set
         keepers = (self._keep_time, self._keep_sweeping, self._keep_archiving)
         self._tasks = [asyncio.create_task(keep()) for keep in keepers]
         seconds = round(time.perf_counter() - started, 3)
@@ -84,23 +84,6 @@ class Bus:
         await self.ledger.close()
         self._readers.shutdown(wait=True)
         await asyncio.to_thread(self.journal.close)
-
-    async def drain(self, seconds: float) -> None:
-        """Tells every client to finish and connect elsewhere, and waits until they have, at most
-        `seconds`.
-        """
-        self.draining = self.broker.clock.wall() + seconds
-        self.broker.drain()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self.broker.directory.sessions():
-                    self._ended.clear()
-                    await self._ended.wait()
-
-    def check_open(self) -> None:
-        """Raises Unavailable SERVER_DRAINING if nobody may connect any more."""
-        if self.draining is not None:
-            raise Unavailable("SERVER_DRAINING", "this bus is going away; connect again", retry_after=0.2)
 
     async def publish(self, origin: Origin, body: bytes) -> tuple[str, bool]:
         """Takes one message and waits until it is stored: its id ("" for a duplicate), and whether it is one.
@@ -158,11 +141,11 @@ class Bus:
                 left = await self._archive()
                 done = -1 if left else commits
             rest = _ARCHIVE_REST * (time.perf_counter() - began)
-            pause = max(0.01, rest) if left else max(_ARCHIVE_PAUSE, rest)
+            pause = max(0.002, rest) if left else max(_ARCHIVE_PAUSE, rest)
 
     async def _archive(self) -> int:
         try:
-            return await self.ledger.call(self.journal.archive, _ARCHIVE_MOST)
+            return await self.read(self.journal.archive, _ARCHIVE_MOST)
         except PentadError as error:
             log.warning("the log could not be archived", reason=error.reason)
         except Exception:

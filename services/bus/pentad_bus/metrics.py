@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -11,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from pentad_bus.bus import Bus
 from pentad_bus.redis.bus import RedisBus
+from pentad_bus.totals import totals_of
 
 _COUNTERS = {
     "published": "Messages taken",
@@ -26,6 +28,16 @@ _COUNTERS = {
     "dropped": "Messages dropped: best-effort ones that were lost, and the oldest of full inboxes",
     "commits": "Transactions of the journal",
     "failed_commits": "Transactions of the journal that failed",
+}
+_GAUGES = {
+    "queued": "Messages that wait to be delivered",
+    "in_flight": "Deliveries that are not settled; on Redis, with what processes have fetched",
+    "delayed": "Messages held back",
+    "queued_bytes": "Bytes of all messages held",
+    "inboxes": "Inboxes",
+    "set_aside": "Messages that the history could not take",
+    "connections": "Open Connect streams",
+    "fetched": "Messages that this process took from Redis and gave to no connection yet",
 }
 
 
@@ -59,14 +71,16 @@ class BusCollector(Collector):
         yield from self._gauges()
 
     def _gauges(self) -> Iterator[Metric]:
-        inboxes = self._bus.broker.directory.inboxes()
-        for name, text, value in (
-            ("queued", "Messages that wait to be delivered", sum(len(inbox.ready) for inbox in inboxes)),
-            ("in_flight", "Deliveries that are not settled", sum(inbox.in_flight for inbox in inboxes)),
-            ("delayed", "Messages held back", sum(len(inbox.delayed) for inbox in inboxes)),
-            ("queued_bytes", "Bytes of all messages held", sum(inbox.size for inbox in inboxes)),
-            ("inboxes", "Inboxes", len(inboxes)),
-            ("set_aside", "Messages that the history could not take", self._bus.journal.set_aside),
-            ("connections", "Open Connect streams", len(self._bus.broker.directory.sessions())),
-        ):
-            yield GaugeMetricFamily(f"pentad_bus_{name}", text, value=value)
+        bus = self._bus
+        found: dict[str, int] = {
+            "set_aside": bus.journal.set_aside,
+            "connections": len(bus.broker.directory.sessions()),
+        }
+        if isinstance(bus, RedisBus):
+            found["fetched"] = sum(len(inbox.ready) for inbox in bus.broker.directory.inboxes())
+            totals = bus.totals
+        else:
+            totals = totals_of(bus.broker.directory.inboxes())
+        found |= asdict(totals) if totals is not None else {}
+        for name, value in found.items():
+            yield GaugeMetricFamily(f"pentad_bus_{name}", _GAUGES[name], value=value)

@@ -13,7 +13,7 @@ from pentad_bus.dedup import DedupWindow
 from pentad_bus.inbox import Inbox
 from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
-from pentad_bus.redis.chunks import Chunk, RemoteEntry, bodies, entries, head
+from pentad_bus.redis.chunks import HANDED, Chunk, RemoteEntry, bodies, entries, head
 from pentad_bus.redis.drafts import Draft, Frame, write_draft
 from pentad_bus.redis.publishing import MOST_IN_CHUNK, Publishing
 from pentad_bus.redis.settled import Blobs, Names, Settled
@@ -170,3 +170,24 @@ def test_a_delivery_is_settled_with_the_message_that_is_taken() -> None:
     publishing.resolve({"known": [0]}, names)
     written(publishing, said)
     assert said.write(Names(), Blobs())["ack"][0][4:8] == [[["100-2", "00"]], 0, 0, 0]
+
+
+def test_what_an_agent_was_given_is_told_unless_it_is_settled() -> None:
+    """A chunk of which something is with an agent says so beside what is settled, in one text."""
+    chunk, found = chunk_of(3)
+    said, names = Settled(), Names()
+    chunk.done[0] = chunk.done[1] = HANDED
+    said.hand_out([chunk])
+    assert said.write(names, Blobs())["ack"] == [[1, 1, [], [], [["100-3", "220"]], 0, 0, 0, [], 0]]
+    said.settle(found[0])
+    assert said.write(names, Blobs())["ack"] == [[1, 1, [], [], [["100-3", "120"]], 1, 1, 2, [], 0]]
+    said.told()
+    assert chunk.done == b"120"
+    later = Settled()
+    later.settle(found[1])
+    later.settle(found[2])
+    assert later.write(Names(), Blobs())["ack"] == [[1, 1, ["100-3"], [], [], 2, 2, 4, [], 1]]
+    later.told()
+    late = Settled()
+    late.hand_out([chunk])
+    assert not late

@@ -27,8 +27,10 @@ from pentad_common.telemetry import get_logger
 
 log = get_logger(__name__)
 
-_ENTRIES = 2
+_MOST_ENTRIES = 64
 """Of one tenant's log in a transaction; an entry is what one exchange published, 4,096 messages at most."""
+_BYTES = 256 * 1024
+"""About how much of a log is read at a time, if an entry is no larger."""
 _MESSAGES = 4096
 _REST = 3
 """How many times as long as a transaction took nothing is archived then, while nobody waits for it."""
@@ -52,10 +54,11 @@ class Archiver:
         self._last_seq = 0
         self._known: set[tuple[str, int]] = set()
         """What was committed and may still be in a log."""
+        self._entries = 2
+        """To be read of a log: fewer when they were large."""
         self._entry_size = 0.0
         """Of what was in the logs lately, on the average."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="archive")
-        self._news = asyncio.Event()
         self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -75,14 +78,9 @@ class Archiver:
                         pass
         self._thread.shutdown(wait=True)
 
-    def news(self, _tenant_id: str) -> None:
-        """There is something to write."""
-        self._news.set()
-
     def hurry(self) -> None:
         """Someone waits for it."""
         self._hurry.set()
-        self._news.set()
 
     async def call(self, function: Any, *arguments: Any) -> Any:
         """Runs a writing method of the archive."""
@@ -96,10 +94,11 @@ class Archiver:
 
     async def _run(self) -> None:
         while True:
-            await _wait(self._news, _POLL if self.leading else _CANDIDATE)
-            self._news.clear()
             try:
-                if not self.leading:
+                if self.leading:
+                    await _wait(self._hurry, _POLL)
+                else:
+                    await asyncio.sleep(_CANDIDATE)
                     await self._lead()
                 if self.leading:
                     await self._catch_up()
@@ -120,7 +119,7 @@ class Archiver:
             self._hurry.clear()
             began, published = time.perf_counter(), self._counters.published
             behind = await self._cycle()
-            if behind is None:
+            if not behind:
                 return
             if hurried or behind > _MOST_BEHIND:
                 continue
@@ -145,27 +144,29 @@ class Archiver:
         await self.call(self._archive.give_up)
         await asyncio.sleep(2 * _PAUSE)
 
-    async def _cycle(self) -> float | None:
-        """One transaction; the bytes in the longest log, about, or None if there was nothing."""
+    async def _cycle(self) -> float:
+        """One transaction; the bytes in the longest log, about, or 0 if there is nothing more."""
         changes = Changes()
         repeated: set[tuple[str, int]] = set()
         done: dict[str, bytes] = {}
         longest = 0
-        size = count = 0
+        sizes = [1]
         for key, tenant_id in (await self._logs()).items():
-            entries: Any = await self._client.xrange(key, count=_ENTRIES)
+            entries: Any = await self._client.xrange(key, count=self._entries)
             for entry_id, entry in entries:
                 self._read(changes, repeated, tenant_id, entry)
                 done[key] = entry_id
-                size += sum(map(len, entry.values()))
-                count += 1
-            if len(entries) == _ENTRIES:
+                sizes.append(sum(map(len, entry.values())))
+                if len(changes.messages) >= _MESSAGES:
+                    break
+            if len(entries) == self._entries:
                 longest = max(longest, int(await self._client.xlen(key)))
             if len(changes.messages) >= _MESSAGES:
                 break
         if not done:
-            return None
-        self._entry_size = 0.8 * self._entry_size + 0.2 * size / count
+            return 0
+        self._entry_size = 0.8 * self._entry_size + 0.2 * sum(sizes) / len(sizes)
+        self._entries = min(_MOST_ENTRIES, max(2, _BYTES // max(sizes)))
         await self.call(self._store, changes, repeated)
         for key, last in done.items():
             milliseconds, _, number = last.decode().partition("-")

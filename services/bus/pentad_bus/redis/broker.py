@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, cast
 
-from pentad_bus.broker import Caller, Wish, taken_over
 from pentad_bus.clock import SystemClock
+from pentad_bus.connections import Connections, Wake, Wish, taken_over
 from pentad_bus.counters import Counters
-from pentad_bus.inbox import Inbox, Subscription
-from pentad_bus.instances import instance_name
+from pentad_bus.inbox import Inbox
 from pentad_bus.ledger import Commit
 from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
@@ -19,12 +18,12 @@ from pentad_bus.publisher import Origin, stamp
 from pentad_bus.redis.chunks import RemoteEntry
 from pentad_bus.redis.drafts import Draft, Frame, write_draft
 from pentad_bus.redis.link import Link, fenced
+from pentad_bus.redis.outbox import Given
 from pentad_bus.redis.settlement import RemoteInbox, RemoteSettlement
 from pentad_bus.session import Session
 from pentad_bus.store.journal import Changes
 from pentad_bus.tenant import Tenant
-from pentad_bus.topics import check_pattern
-from pentad_common.errors import FailedPrecondition, PentadError, Unavailable
+from pentad_common.errors import PentadError
 
 OpenLink = Callable[[str], Link]
 
@@ -44,11 +43,17 @@ class _NoLedger:
 class RemoteSession(Session):
     """A connection on this process. When it has room again, its inboxes are asked for more."""
 
+    _written: Given = ()
+    """What was taken last: its frame is with the agent when the next one is asked for."""
+
     def take(self) -> Any:
         """Takes what is next, by tag."""
-        taken = super().take()
+        link = cast(RemoteInbox, self.own).link
+        if self._written:
+            link.handed(self._written, self.open)
+        taken = self._written = super().take()
         if self.room > 0 and not self.draining and not self.ended:
-            cast(RemoteInbox, self.own).link.hungry()
+            link.hungry()
         return taken
 
 
@@ -72,7 +77,7 @@ class RemoteDirectory:
         return [inbox for link in self.links.values() for inbox in link.tenant.inboxes.values()]
 
 
-class RedisBroker:
+class RedisBroker(Connections):
     """As `Broker`, for many processes. What it says is stored when the tenant's link is flushed."""
 
     def __init__(
@@ -84,9 +89,9 @@ class RedisBroker:
         self.counters = counters
         self.settlement = RemoteSettlement(limits, _NoLedger(), self.clock, counters)
         self.directory = RemoteDirectory(self.link)
+        super().__init__(self.directory)
         self.stored_seq = 0
         """The last of the history that this process knows of."""
-        self.on_ended: Callable[[], None] = lambda: None
         self._open_link = open_link
         self._connections = 0
 
@@ -100,82 +105,38 @@ class RedisBroker:
             link.start()
         return link
 
-    def origin(self, caller: Caller) -> Origin:
-        """The caller as a sender."""
-        return Origin(self.link(caller.tenant_id).tenant, caller.name)
-
     # -------------------------------------------------------------------------------------------- connections
 
-    def connect(
-        self,
-        caller: Caller,
-        instance: str,
-        take_inbox: bool,
-        wishes: Iterable[Wish],
-        wake: Callable[[], None],
-        policy: Policy | None = None,
-    ) -> Session:
-        """A connection without credit; that of the same instance, wherever it is, ends.
-
-        Raises InvalidArgument INSTANCE_INVALID, PATTERN_INVALID, FILTER_INVALID; FailedPrecondition.
-        """
-        instance = instance_name(instance)
-        wishes = list(wishes)
-        for wish in wishes:
-            self._check_wish(caller, wish)
-        link = self.link(caller.tenant_id)
-        tenant = link.tenant
-        earlier = tenant.sessions.get((caller.name, instance))
-        if earlier is not None:
-            self.end(earlier, taken_over(caller.name, instance))
-        own = link.replica.inbox(f"{caller.name}/{instance}")
-        session = RemoteSession(Origin(tenant, caller.name), caller.name, own, self.settlement, wake)
-        tenant.sessions[caller.name, instance] = session
-        takes = take_inbox and caller.is_agent
+    def _open(self, origin: Origin, instance: str, takes: bool, wake: Wake) -> Session:
+        agent = origin.name
+        link = self.link(origin.tenant.id)
+        own = link.replica.inbox(f"{agent}/{instance}")
+        session = RemoteSession(origin, agent, own, self.settlement, wake)
         if takes:
-            session.inboxes.append(self._shared_inbox(link, caller.name))
+            session.inboxes.append(self._shared_inbox(link, agent))
         self._connections += 1
         own.value = f"own:{link.process}:{self._connections}:{int(takes)}"
         own.claim = own.value
         link.change("own", own.name, own.value)
-        if policy is not None and policy != session.inboxes[-1].policy:
-            link.change("keep", session.inboxes[-1].name, list(policy))
-        for inbox in session.inboxes:
-            inbox.consumers.append(session)
-        for wish in wishes:
-            self.subscribe(session, caller, wish)
         link.look([inbox.name for inbox in session.inboxes])
         return session
+
+    def _keep_to(self, inbox: Inbox, policy: Policy) -> None:
+        if policy != inbox.policy:
+            cast(RemoteInbox, inbox).link.change("keep", inbox.name, list(policy))
 
     def _shared_inbox(self, link: Link, name: str) -> RemoteInbox:
         link.change("inbox", name)
         return link.replica.inbox(name)
 
-    def end(self, session: Session, error: PentadError | None, *, meant: bool = False) -> None:
-        """Ends a connection; what is open to it goes on at once. `error`: what its client is told, if
-        anything.
-        """
-        if session.ended is not None:
-            return
-        session.ended = error or Unavailable("CONNECTION_ENDED", "the connection has ended")
-        session.meant = meant
-        tenant = session.origin.tenant
-        if tenant.sessions.get((session.agent, session.instance)) is session:
-            del tenant.sessions[session.agent, session.instance]
-        for inbox in session.inboxes:
-            inbox.consumers.remove(session)
-        session.release_all()
+    def _left(self, session: Session) -> None:
         own = cast(RemoteInbox, session.own)
         for inbox in session.inboxes:
             if not inbox.consumers:
                 self._return_fetched(inbox)
         if own.value.startswith(f"own:{own.link.process}:"):
             linger = round(self.limits.instance_linger * 1000)
-            own.link.change("gone", own.name, own.value, linger, meant)
-        for inbox in session.inboxes:
-            inbox.wake()
-        session.wake()
-        self.on_ended()
+            own.link.change("gone", own.name, own.value, linger, session.meant)
 
     def _return_fetched(self, inbox: Inbox) -> None:
         for entry in inbox.ready.drain():
@@ -195,30 +156,20 @@ class RedisBroker:
 
     # ------------------------------------------------------------------------------------------ subscriptions
 
-    def subscribe(self, session: Session, caller: Caller, wish: Wish) -> None:
-        """Adds a subscription. Raises InvalidArgument PATTERN_INVALID, FILTER_INVALID; FailedPrecondition."""
-        self._check_wish(caller, wish)
-        link = cast(RemoteInbox, session.own).link
-        inbox = self._shared_inbox(link, session.agent) if wish.shared else session.own
+    def _subscriber(self, session: Session, wish: Wish) -> Inbox:
+        own = cast(RemoteInbox, session.own)
+        return self._shared_inbox(own.link, session.agent) if wish.shared else own
+
+    def _add(self, session: Session, wish: Wish) -> None:
+        inbox = cast(RemoteInbox, self._subscriber(session, wish))
         known = inbox.subscriptions.get(wish.pattern)
         if known is None or known.filter != wish.filter:
-            link.change("sub", inbox.name, wish.pattern, wish.filter, wish.shared)
+            inbox.link.change("sub", inbox.name, wish.pattern, wish.filter, wish.shared)
 
     def unsubscribe(self, session: Session, wish: Wish) -> None:
         """Ends a subscription; what it brought stays. Ending what is not there does nothing."""
         name = session.agent if wish.shared else session.own.name
         cast(RemoteInbox, session.own).link.change("unsub", name, wish.pattern)
-
-    def _check_wish(self, caller: Caller, wish: Wish) -> None:
-        check_pattern(wish.pattern)
-        if wish.shared and not caller.is_agent:
-            raise FailedPrecondition(
-                "SUBSCRIPTION_SCOPE",
-                "only an agent has an inbox for subscriptions of scope AGENT; use "
-                "SUBSCRIPTION_SCOPE_INSTANCE",
-                pattern=wish.pattern,
-            )
-        Subscription(wish.pattern, wish.filter, _NOWHERE, shared=wish.shared)
 
     # --------------------------------------------------------------------------------------------- publishing
 
@@ -280,12 +231,3 @@ class RedisBroker:
         steady = self.clock.steady()
         for session in self.directory.sessions():
             session.run_out(steady)
-
-    def drain(self) -> None:
-        """Nothing is delivered from now on; acks and publishes still count."""
-        for session in self.directory.sessions():
-            session.draining = True
-            session.wake()
-
-
-_NOWHERE = Inbox(0, "", "", Limits())

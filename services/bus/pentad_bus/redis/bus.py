@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from redis.asyncio.cluster import RedisCluster
 
 from pentad_bus.counters import Counters
+from pentad_bus.draining import Draining
 from pentad_bus.group_commit import resolve
 from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
@@ -25,18 +26,20 @@ from pentad_bus.redis.link import Link, LinkOptions
 from pentad_bus.redis.script import (
     OUTAGES,
     TENANTS,
+    TIMEOUT,
     Answer,
     Client,
     call,
-    open_client,
     tenant_prefix,
     unavailable,
 )
+from pentad_bus.redis.server import open_server
 from pentad_bus.redis.tasks import stop
 from pentad_bus.redis.wakeups import Wakeups
 from pentad_bus.retention import Retention, Sweeper
 from pentad_bus.store.journal import Needed
-from pentad_common.errors import PentadError, StartupError, Unavailable
+from pentad_bus.totals import Totals
+from pentad_common.errors import PentadError
 from pentad_common.ids import new_id
 from pentad_common.telemetry import get_logger
 
@@ -45,8 +48,8 @@ log = get_logger(__name__)
 _TICK = 0.25
 _HEARTBEAT = 1.0
 _PING = 0.5
-_TIMEOUT = 3.0
-_OLDEST_VERSION = 7
+_COUNT_EVERY = 5.0
+"""Seconds between two counts of what all inboxes hold."""
 _TAIL_POLL = 0.1
 _HURRY = 0.05
 """Seconds after which a process that does not archive asks again for it to be done soon."""
@@ -82,7 +85,7 @@ class _Ledger:
         return found
 
 
-class RedisBus:
+class RedisBus(Draining):
     """One of several bus processes. Start it within an event loop, and close it there."""
 
     def __init__(
@@ -102,15 +105,15 @@ class RedisBus:
         self.counters = Counters()
         self.process = f"{os.uname().nodename}-{os.getpid()}-{new_id()[-6:]}"
         self.broker = RedisBroker(limits, self.counters, self._open_link, types)
+        super().__init__(self.broker)
         self.ledger = _Ledger(self.broker.directory.links)
-        self.draining: float | None = None
-        """When the process ends, in epoch seconds, once that is known."""
+        self.totals: Totals | None = None
+        """What all inboxes of all tenants hold, if this is the process that counts: the one that archives."""
         self._lease = lease
         self._keep = keep
         self._sweeper = Sweeper(self, keep)
         self._sweep_every = sweep_every
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="history")
-        self._ended = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._calm = False
@@ -120,36 +123,20 @@ class RedisBus:
 
     async def start(self) -> None:
         """Finds Redis and the archive. Raises StartupError."""
-        self._client = await self._connect()
+        self._client, uptime = await open_server(self.url)
+        self._calm = uptime >= _COME_BACK
         self._wakeups = Wakeups(self._client, self.process, self._heard)
         self._archiver = self.ledger.archiver = Archiver(self._client, self.journal, self.counters)
         await self._archiver.start()
         self._wakeups.start()
-        self.broker.on_ended = self._ended.set
-        loops = (self._keep_time(), self._keep_alive(), self._keep_watch(), self._keep_sweeping())
-        self._tasks = [asyncio.create_task(loop) for loop in loops]
-
-    async def _connect(self) -> Client:
-        client = open_client(self.url, cluster=False, timeout=_TIMEOUT)
-        try:
-            server: Any = await client.info("server")
-            cluster: Any = await client.info("cluster")
-        except OUTAGES as error:
-            await client.aclose()
-            raise StartupError(
-                f"Redis does not answer at {_hidden(self.url)} ({error}): check PENTAD_REDIS_URL"
-            ) from None
-        version = str(server.get("valkey_version") or server["redis_version"])
-        if int(version.split(".")[0]) < _OLDEST_VERSION:
-            await client.aclose()
-            raise StartupError(
-                f"Redis at {_hidden(self.url)} is {version}: the bus needs 7 or later, or Valkey"
-            )
-        self._calm = int(server.get("uptime_in_seconds", 0)) >= _COME_BACK
-        if not cluster.get("cluster_enabled"):
-            return client
-        await client.aclose()
-        return open_client(self.url, cluster=True, timeout=_TIMEOUT)
+        keepers = (
+            self._keep_time,
+            self._keep_alive,
+            self._keep_watch,
+            self._keep_sweeping,
+            self._keep_counting,
+        )
+        self._tasks = [asyncio.create_task(keep()) for keep in keepers]
 
     async def close(self) -> None:
         """Says what is left, gives back what is held, and leaves."""
@@ -163,30 +150,12 @@ class RedisBus:
         await self._client.aclose()
         await asyncio.to_thread(self.journal.close)
 
-    async def drain(self, seconds: float) -> None:
-        """Tells every client to finish and connect elsewhere, and waits until they have, at most
-        `seconds`.
-        """
-        self.draining = self.broker.clock.wall() + seconds
-        self.broker.drain()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self.broker.directory.sessions():
-                    self._ended.clear()
-                    await self._ended.wait()
-
-    def check_open(self) -> None:
-        """Raises Unavailable SERVER_DRAINING if nobody may connect any more."""
-        if self.draining is not None:
-            raise Unavailable("SERVER_DRAINING", "this bus is going away; connect again", retry_after=0.2)
-
     # ---------------------------------------------------------------------------------------------- links
 
     def _open_link(self, tenant_id: str) -> Link:
         options = LinkOptions(self.process, self.limits, self._lease, self.counters, self._calm)
         link = Link(self._client, tenant_id, options)
         link.guarded = self._wakeups.guards
-        link.on_history = self._archiver.news
         link.on_sooner = partial(self._sooner, link)
         self._wakeups.follow(tenant_id)
         return link
@@ -322,7 +291,7 @@ class RedisBus:
         while True:
             await asyncio.sleep(_PING)
             try:
-                async with asyncio.timeout(_TIMEOUT):
+                async with asyncio.timeout(TIMEOUT):
                     await self._ping()
                     full = [link for link in self.broker.directory.links.values() if link.full]
                     await asyncio.gather(*(link.probe() for link in full))
@@ -339,6 +308,29 @@ class RedisBus:
             await self._client.ping(target_nodes=RedisCluster.PRIMARIES)
         else:
             await self._client.ping()
+
+    async def _keep_counting(self) -> None:
+        while True:
+            try:
+                self.totals = await self._count() if self._archiver.leading else None
+            except OUTAGES:
+                self.totals = None
+            await asyncio.sleep(_COUNT_EVERY)
+
+    async def _count(self) -> Totals:
+        found = Totals()
+        for tenant_id in await self._tenants():
+            cursor = ""
+            while cursor != "0":
+                answer = await self.ask(tenant_id, "totals", {"cursor": cursor or "0"})
+                cursor = answer["next"]
+                inboxes, queued, in_flight, delayed = answer["sums"]
+                found.inboxes += int(inboxes)
+                found.queued += queued
+                found.in_flight += in_flight
+                found.delayed += delayed
+            found.queued_bytes += answer["use"]
+        return found
 
     async def _keep_sweeping(self) -> None:
         while True:
@@ -384,12 +376,6 @@ class RedisBus:
     async def _tenants(self) -> list[str]:
         found: Any = await self._client.smembers(TENANTS)
         return sorted(item if isinstance(item, str) else item.decode() for item in found)
-
-
-def _hidden(url: str) -> str:
-    """The URL without a password."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def _nothing(_draft: Draft, _settled: bool) -> None:

@@ -18,13 +18,16 @@ of the history. Then the history, as JSON, and the body.
 """
 HEAD_SIZE = _HEAD.size
 
+DONE, HANDED = b"12"
+"""How far a message of a chunk is, beside 0: `HANDED` are those whose frame was written to an agent."""
+
 DURABLE, ONCE, FLEETING = "e", "o", "k"
 """Kinds of a chunk: best effort is `o`, a copy for one connection alone ends in `k`."""
 
 
 class Chunk:
-    """A chunk that this process has. `done`: which of its messages are settled as far as Redis knows, or not
-    this process's: a character 0 or 1 for each.
+    """A chunk that this process has. `done`: how far its messages are, a character each. What is not this
+    process's is `DONE`, and what is settled becomes so when Redis has been told.
     """
 
     __slots__ = ("aside", "done", "first", "id", "inbox", "level", "marked", "pattern")
@@ -103,7 +106,7 @@ def entries(chunk: Chunk, kind: str, data: bytes) -> Iterator[RemoteEntry]:
         size, attempts, _, created, expires, told = unpack(data, at)
         at += HEAD_SIZE
         body = at + told
-        if done[index] == 48:
+        if done[index] != DONE:
             yield RemoteEntry(
                 chunk, index, kind, data[body : body + size], attempts, created, expires, data[at:body]
             )

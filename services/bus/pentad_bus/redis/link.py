@@ -14,6 +14,7 @@ from redis.exceptions import OutOfMemoryError
 from pentad_bus.counters import Counters
 from pentad_bus.limits import Limits
 from pentad_bus.publisher import queue_full
+from pentad_bus.redis.chunks import DONE
 from pentad_bus.redis.drafts import Draft, Frame
 from pentad_bus.redis.outbox import Outbox
 from pentad_bus.redis.publishing import Publishing
@@ -32,6 +33,7 @@ from pentad_bus.redis.script import (
 )
 from pentad_bus.redis.settled import Blobs, Names, Settled
 from pentad_bus.redis.tasks import stop
+from pentad_bus.redis.wire import open_wire
 from pentad_bus.tenant import Tenant
 from pentad_common.errors import PentadError, Unavailable
 from pentad_common.telemetry import get_logger
@@ -65,12 +67,12 @@ class Link(Outbox):
         self.replica = Replica(tenant_id, self)
         super().__init__(self.replica.tenant)
         self.on_fenced: Callable[[Link], None] = lambda link: None
-        self.on_history: Callable[[str], None] = lambda tenant_id: None
         self.guarded: Callable[[str], bool] = lambda tenant_id: False
         """Whether the end of this process's connection would be noticed."""
         self.ready = asyncio.Event()
         """Set once the directory is known."""
         self._client = client
+        self._wire = open_wire(client)
         self._epoch = 1
         self._number = 0
         self._healthy_since = -math.inf if options.calm else time.monotonic()
@@ -107,10 +109,12 @@ class Link(Outbox):
             async with asyncio.timeout(5):
                 await self.flushed()
                 if self.attached:
-                    await call(self._client, self.tenant_id, "detach", self._header({}))
+                    await call(self._wire, self.tenant_id, "detach", self._header({}))
         except (PentadError, *OUTAGES) as error:
             log.warning("the bus could not leave in order", error=str(error))
         await stop([self._task])
+        if self._wire is not self._client:
+            await self._wire.aclose()
 
     # ---------------------------------------------------------------- the loop
 
@@ -182,7 +186,7 @@ class Link(Outbox):
         return [chunk.member for chunk in chunks]
 
     async def _call(self, operation: str, ask: dict[str, Any], **more: Any) -> Answer:
-        answer: Answer = await call(self._client, self.tenant_id, operation, self._header(ask), **more)
+        answer: Answer = await call(self._wire, self.tenant_id, operation, self._header(ask), **more)
         if answer["st"] == "fenced":
             self._fenced()
         return answer
@@ -206,12 +210,18 @@ class Link(Outbox):
         self.attached = False
         self._untold = None
         self.on_fenced(self)
+        self._refuse(unavailable())
         self._epoch += 1
         for inbox in self.tenant.inboxes.values():
             inbox.ready.drain()
             inbox.in_flight = 0
-        self._settled = Settled()
+        self._let_go()
         self._wanted.set()
+
+    def _let_go(self) -> None:
+        """What it had is others' now: nothing is said of it."""
+        self._settled = Settled()
+        self._handed.clear()
 
     # ---------------------------------------------------------------- exchanges
 
@@ -222,11 +232,11 @@ class Link(Outbox):
             self._wanted.set()
             return False
         frames = [] if self._settled.has_directory else self._next_frames()
-        if not frames and not self._settled and not self.fetching.ask(Names()):
+        if not frames and not self._pressing and not self.fetching.ask(Names()):
             self._wake_waiters(None, waiting)
             return False
         self._number += 1
-        number, said, self._settled = self._number, self._settled, Settled()
+        number, said, self._settled, self._late = self._number, self._settled, Settled(), False
         round_ = Publishing(frames, self.tenant, self.options.limits)
         try:
             await self._say_what_fits(number, said, round_)
@@ -238,7 +248,8 @@ class Link(Outbox):
 
     async def _say_what_fits(self, number: int, said: Settled, round_: Publishing) -> None:
         try:
-            await self._say(number, said, round_)
+            if await self._say(number, said, round_):
+                raise TimeoutError("asked twice by the cluster's client: the first answer is lost")
         except OutOfMemoryError:  # nothing was done
             self._no_memory()
             round_.withdraw(said)
@@ -271,7 +282,7 @@ class Link(Outbox):
         self._untold = None
         for frame, draft in limbo:
             if known and draft.settled is not None:
-                draft.settled.chunk.done[draft.settled.index] = ord("1")
+                draft.settled.chunk.done[draft.settled.index] = DONE
             frame.settled(draft, known)
 
     async def _say(self, number: int, said: Settled, round_: Publishing) -> bool:
@@ -284,11 +295,12 @@ class Link(Outbox):
             pulls = {} if said.has_directory or self.failing else self.fetching.ask(names, round_.touched)
             ask |= {"n": number, "names": names.list, "pull": list(pulls.items())} | self._bounds(said)
             self.fetching.asked(names.list, pulls)
-            script = SETTLING if round_.empty else TAKING
-            answer = await self._call("exchange", ask, blobs=blobs.list, script=script)
+            function = SETTLING if round_.empty else TAKING
+            answer = await self._call("exchange", ask, blobs=blobs.list, function=function)
             if answer["st"] == "fenced":
                 for frame in round_.frames:
                     frame.fail(unavailable())
+                self._let_go()
                 return False
             self.replica.follow(answer)
             if answer["st"] in ("ok", "done"):
@@ -328,7 +340,6 @@ class Link(Outbox):
             counters.published_bytes += size
             if draft.due or draft.expires:
                 self.on_sooner(min(time for time in (draft.due, draft.expires) if time))
-        self.on_history(self.tenant_id)
 
     def _report_reaped(self, answer: Answer) -> None:
         for process in answer.get("reaped") or ():
@@ -356,7 +367,7 @@ class Link(Outbox):
     async def probe(self) -> None:
         """Looks whether Redis has memory again."""
         try:
-            await call(self._client, self.tenant_id, "probe", self._header({}), script=TAKING)
+            await call(self._client, self.tenant_id, "probe", self._header({}), function=TAKING)
         except OutOfMemoryError:
             return
         if self.full:
@@ -372,12 +383,11 @@ class Link(Outbox):
         ask, blobs = readmission(name, old, stop)
         try:
             async with self._lock:
-                answer = await self._call("readmit", ask, blobs=blobs, script=TAKING)
+                answer = await self._call("readmit", ask, blobs=blobs, function=TAKING)
         except OutOfMemoryError:
             raise out_of_memory() from None
         except OUTAGES:
             raise unavailable() from None
-        self.on_history(self.tenant_id)
         self.look(list(answer.get("woken") or ()))
         done = list(answer["done"] or ())
         full = queue_full(name, answer["n"], answer["b"]) if sum(done) < len(old) else None

@@ -5,19 +5,28 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
-from pentad_bus.redis.chunks import RemoteEntry
+from pentad_bus.entry import Entry
+from pentad_bus.redis.chunks import HANDED, Chunk, RemoteEntry
 from pentad_bus.redis.drafts import Frame
 from pentad_bus.redis.fetching import Fetching
 from pentad_bus.redis.script import out_of_memory, unavailable
 from pentad_bus.redis.settled import Settled
 from pentad_bus.tenant import Tenant
+from pentad_client.signal import Signal
 from pentad_common.errors import PentadError
 
 _MOST_MESSAGES = 4096
 _MOST_BYTES = 4 * 1024 * 1024
+_PATIENCE = 0.002
+"""Seconds that acks wait for something else to be said: an exchange costs as much as twenty messages."""
+_HANDED_SECONDS = 0.01
+"""After which Redis is told that an agent was given something: most of it is acked before."""
+
+Given = Sequence[tuple[int, Entry]]
+"""Deliveries by tag."""
 
 
 class Outbox:
@@ -34,9 +43,13 @@ class Outbox:
         self.on_sooner: Callable[[float], None] = lambda due: None
         """Called when something is due (epoch seconds) that was not known to be."""
         self._settled = Settled()
+        self._late = False
+        """Whether acks have waited long enough."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._handed: list[tuple[Given, Mapping[int, Entry]]] = []
         self._frames: deque[Frame] = deque()
         self._waiters: list[asyncio.Future[None]] = []
-        self._wanted = asyncio.Event()
+        self._wanted = Signal()
 
     @property
     def busy(self) -> bool:
@@ -60,7 +73,40 @@ class Outbox:
     def ack(self, entry: RemoteEntry) -> None:
         """A delivery is done."""
         self._settled.settle(entry)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._acks_are_late)
+
+    def _acks_are_late(self) -> None:
+        self._timer = None
+        self._hurry()
+
+    def _hurry(self) -> None:
+        self._late = True
         self._wanted.set()
+
+    @property
+    def _pressing(self) -> bool:
+        """Whether something is to be said now, publishes aside."""
+        settled = self._settled
+        return settled.urgent or bool(settled and (self._late or self._waiters))
+
+    def handed(self, given: Given, still_open: Mapping[int, Entry]) -> None:
+        """An agent was given these: that counts as an attempt, even if this process dies."""
+        if not self._handed:
+            asyncio.get_running_loop().call_later(_HANDED_SECONDS, self._tell_handed)
+        self._handed.append((given, still_open))
+
+    def _tell_handed(self) -> None:
+        handed, self._handed = self._handed, []
+        chunks: dict[Chunk, None] = {}
+        for given, still_open in handed:
+            for entry in [entry for tag, entry in given if tag in still_open and not entry.once]:
+                chunk = cast(RemoteEntry, entry).chunk
+                chunk.done[cast(RemoteEntry, entry).index] = HANDED
+                chunks[chunk] = None
+        if chunks:
+            self._settled.hand_out(chunks)
+            self._hurry()
 
     def give_back(self, entry: RemoteEntry, delay: float) -> None:
         """A delivery is to come again."""
@@ -79,7 +125,7 @@ class Outbox:
     def drop(self, entry: RemoteEntry) -> None:
         """A delivery is of no use to anyone."""
         self._settled.drop(entry)
-        self._wanted.set()
+        self._hurry()
 
     def _unwanted(self, entry: RemoteEntry) -> None:
         if entry.once:

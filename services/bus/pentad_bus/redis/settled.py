@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
-from pentad_bus.redis.chunks import DURABLE, FLEETING, Chunk, RemoteEntry
+from pentad_bus.redis.chunks import DONE, DURABLE, FLEETING, HANDED, Chunk, RemoteEntry
 from pentad_common.ids import new_id
-
-_DONE, _OPEN = 49, 48
 
 
 class Names:
@@ -43,7 +42,7 @@ class Blobs:
 class _Part:
     """What is settled of a chunk."""
 
-    __slots__ = ("image", "indexes", "released", "size")
+    __slots__ = ("indexes", "released", "size", "whole")
 
     def __init__(self) -> None:
         self.indexes: list[int] = []
@@ -51,8 +50,8 @@ class _Part:
         """How many of them the inbox does not hold any longer."""
         self.size = 0
         """Bytes of these."""
-        self.image = bytearray()
-        """What is done of the chunk with them, once it is written."""
+        self.whole: bytearray | None = None
+        """What the chunk is with them, if that is all of it, once it is written."""
 
 
 class Settled:
@@ -64,10 +63,16 @@ class Settled:
         self._returned: list[tuple[RemoteEntry, float]] = []
         self._dead: list[tuple[str, bytes]] = []
         self._dropped: Counter[str] = Counter()
+        self._handed: list[Chunk] = []
         self.directory: list[list[Any]] = []
 
     def __bool__(self) -> bool:
-        return bool(self._chunks or self._dropped or self.directory)
+        return bool(self._chunks or self._dropped or self.directory or self._handed)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether someone may wait for some of it: for acks nobody does."""
+        return bool(self.directory or self._returned or self._dead)
 
     @property
     def has_directory(self) -> bool:
@@ -94,6 +99,10 @@ class Settled:
         if entry.expires:
             self._expiring.remove(entry)
 
+    def hand_out(self, chunks: Iterable[Chunk]) -> None:
+        """Some of what is in them has reached an agent, unless it is settled by now."""
+        self._handed += [chunk for chunk in chunks if HANDED in chunk.done]
+
     def chunks(self) -> list[Chunk]:
         """Those of which something is settled."""
         return list(self._chunks)
@@ -101,7 +110,11 @@ class Settled:
     def told(self) -> None:
         """Redis has it all."""
         for chunk, part in self._chunks.items():
-            chunk.done = part.image
+            if part.whole is not None:
+                chunk.done = part.whole
+                continue
+            for index in part.indexes:  # others were given to an agent meanwhile
+                chunk.done[index] = DONE
 
     def give_back(self, entry: RemoteEntry, due: float) -> None:
         """It comes again, not before `due` (epoch seconds)."""
@@ -137,22 +150,25 @@ class Settled:
     def _acks(self, names: Names) -> list[list[Any]]:
         rows: dict[tuple[int, int], list[Any]] = {}
         for chunk, part in self._chunks.items():
-            key = (names.place(chunk.inbox.name), chunk.level)
-            row = rows.get(key)
-            if row is None:
-                row = rows[key] = [*key, [], [], [], 0, 0, 0, [], 0]
+            row = _row(rows, chunk, names)
             row[5] += len(part.indexes)
             row[6] += part.released
             row[7] += part.size
-            image = part.image = chunk.done.copy()
+            image = chunk.done.copy()
             for index in part.indexes:
-                image[index] = _DONE
-            if _OPEN in image:
+                image[index] = DONE
+            if image.count(DONE) < len(image):
+                part.whole = None
                 row[4].append([chunk.id, image.decode()])
                 chunk.marked = True
             else:
+                part.whole = image
                 row[3 if chunk.aside else 2].append(chunk.id)
                 row[9] |= int(chunk.marked)
+        for chunk in self._handed:
+            if chunk not in self._chunks and HANDED in chunk.done:
+                _row(rows, chunk, names)[4].append([chunk.id, chunk.done.decode()])
+                chunk.marked = True
         for entry in self._expiring:
             rows[names.place(entry.inbox.name), entry.level][8].append(entry.chunk.id)
         return list(rows.values())
@@ -170,3 +186,12 @@ class Settled:
             entry.subscription,
             round(entry.expires * 1000),
         ]
+
+
+def _row(rows: dict[tuple[int, int], list[Any]], chunk: Chunk, names: Names) -> list[Any]:
+    """What is said of the inbox and level of a chunk, as `lua/settling.lua` takes it."""
+    key = (names.place(chunk.inbox.name), chunk.level)
+    row = rows.get(key)
+    if row is None:
+        row = rows[key] = [*key, [], [], [], 0, 0, 0, [], 0]
+    return row

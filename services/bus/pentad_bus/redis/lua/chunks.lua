@@ -1,7 +1,7 @@
 -- ---------------------------------------------------------------------------------------------------- chunks
 -- A chunk is several messages of one inbox and level, one behind the other. Its id is `<seq of the first>-<how
--- many>`. It waits in the inbox's stream, or set aside in a hash. Which of its messages are done with is a text
--- of 0 and 1 in `parts`. `redis/chunks.py` writes and reads the same records.
+-- many>`. It waits in the inbox's stream, or set aside in a hash. How far its messages are is a text in `parts`, a
+-- character each: 0 to be delivered, 2 given to an agent, 1 done with. `redis/chunks.py` has the same records.
 
 local HEAD = '>I4I2I4ddI4'  -- body, attempts, order; created, expires (seconds, 0: never); history
 
@@ -20,7 +20,7 @@ local function record(chunk, at)
 end
 
 local function is_done(part, i) return part and part:byte(i) == 49 end
-local function unsettled(part, n) return part and select(2, part:gsub('0', '')) or n end
+local function unsettled(part, n) return part and n - select(2, part:gsub('1', '')) or n end
 local function mark(part, n, i) part = part or string.rep('0', n); return part:sub(1, i - 1) .. '1' .. part:sub(i + 1) end
 
 local function load(name, level, id)  -- wherever it is; nil if it is nowhere
@@ -66,8 +66,6 @@ end
 local function later(...)  -- what the archive has to write into SQL
   call('XADD', P .. 'log', '*', ...)
 end
-
-local letters = 0
 
 local function dead_letter(name, reason, detail, attempts, history, body)
   letters = letters + 1

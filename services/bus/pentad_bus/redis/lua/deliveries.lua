@@ -93,12 +93,11 @@ local function take_aside(out, place, level, most)  -- what came back, was held 
   return taken
 end
 
-local function take(out, place, level, most)
-  local taken = take_aside(out, place, level, most)
-  local name = ask.names[place]
+local function take_new(out, place, level, most)  -- what nobody had yet, from the stream, which there is
+  local name, taken = ask.names[place], 0
   local key, wanted = queue(name, level), 1
   local held = false
-  while taken < most and out.size < MOST_BYTES and call('EXISTS', key) == 1 do
+  while taken < most and out.size < MOST_BYTES do
     local found = call('XREADGROUP', 'GROUP', G, ask.p, 'COUNT', wanted, 'STREAMS', key, '>')
     if not found or #found == 0 then break end
     held = true
@@ -122,6 +121,12 @@ local function take(out, place, level, most)
   return taken
 end
 
+local function take(out, place, level, most)
+  local taken = take_aside(out, place, level, most)
+  if taken == most or call('EXISTS', queue(ask.names[place], level)) == 0 then return taken end
+  return taken + take_new(out, place, level, most - taken)
+end
+
 local function in_turn(out, place, there, most)  -- the higher level first, but none left waiting for ever
   local name, left = ask.names[place], most
   local passed = call('HMGET', info(name), 'p0', 'p1', 'p2')
@@ -141,23 +146,28 @@ local function in_turn(out, place, there, most)  -- the higher level first, but 
     end
   end
   call('HSET', info(name), 'p0', passed[1] % 4096, 'p1', passed[2] % 4096, 'p2', passed[3] % 4096)
-  return left
+  return most - left
 end
 
 local function pull(out, place, most)
   local name = ask.names[place]
-  local t = tally(name)
-  if t.n - t.f - t.dl <= 0 then return end
-  local there, several, only = {}, 0, 0
-  for level = 0, 3 do
-    there[level] = call('EXISTS', back(name, level)) == 1 or call('XLEN', queue(name, level)) > 0
-    if there[level] then several, only = several + 1, level end
+  local t, new = tally(name), pushed[name]
+  local waiting = t.n - t.f - t.dl
+  if waiting <= 0 then return end
+  local taken = 0
+  if new and new.n == waiting and new.level then  -- as a rule nothing waits but what has just come
+    taken = take_new(out, place, new.level, math.min(most, waiting))
+  else
+    local there, several, only = {}, 0, 0
+    for level = 0, 3 do
+      there[level] = call('EXISTS', back(name, level)) == 1 or call('XLEN', queue(name, level)) > 0
+      if there[level] then several, only = several + 1, level end
+    end
+    if several == 1 then
+      taken = take(out, place, only, math.min(most, waiting))
+    elseif several > 1 then
+      taken = in_turn(out, place, there, math.min(most, waiting))
+    end
   end
-  local left = most
-  if several == 1 then
-    left = left - take(out, place, only, left)
-  elseif several > 1 then
-    left = in_turn(out, place, there, left)
-  end
-  if left <= 0 or out.size >= MOST_BYTES then out.more[#out.more + 1] = place end
+  if taken > 0 and taken < waiting then out.more[#out.more + 1] = place end
 end

@@ -1,9 +1,13 @@
 -- ------------------------------------------------------------------------------------------------- directory
 
-local function version() return tonumber(call('GET', P .. 'ver') or '0') end
+local function version()
+  known_version = known_version or tonumber(call('GET', P .. 'ver') or '0')
+  return known_version
+end
 
 local function change(...)
   local ver = call('INCR', P .. 'ver')
+  known_version = ver
   call('XADD', P .. 'changes', 'MAXLEN', '~', '4096', ver .. '-0', 'c', cjson.encode({...}))
 end
 

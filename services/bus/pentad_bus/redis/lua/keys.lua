@@ -2,15 +2,21 @@
 --
 -- KEYS[1]  any key of the tenant: it says which slot.
 -- ARGV     prefix of the tenant's keys, operation, JSON, then bytes that the JSON names by their places.
--- Answers  JSON, then bytes. docs/adr/0012 explains the keys. The files of this folder are one script.
+-- Answers  JSON, then bytes. docs/adr/0012 explains the keys. The files of this folder are one library.
 
-local P, op, ask = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
 local G = 'bus'  -- the consumer group of every queue; a consumer is a bus process
-local call = redis.call
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local function blob(place) return ARGV[3 + place] end
+-- Of one call, set anew by `run` in operations.lua.
+local call                    -- redis.call, which is not there yet when the library is loaded
+local P, op, ask, arguments
+local time, now               -- seconds and microseconds; epoch milliseconds
+local tallies, used           -- what inboxes hold, by name; bytes that all of them hold more
+local letters                 -- dead letters
+local pushed                  -- by inbox: messages that came, and their level unless there are several
+local known_version           -- of the directory
+local lease_ends
+
+local function blob(place) return arguments[3 + place] end
 
 local function queue(name, level) return P .. 'q:' .. level .. ':' .. name end
 local function aside(name, level) return P .. 'x:' .. level .. ':' .. name end
@@ -31,7 +37,6 @@ local function in_pieces(list, size, act)  -- what has many arguments is called 
 end
 
 -- What an inbox holds: messages, bytes, in flight, delayed, dropped; and its bounds.
-local tallies, used = {}, 0
 
 local function keep_to(t, policy)  -- what its agent asked for, within the bus's own bounds
   local most, most_bytes, overflow = unpack(ask.bounds)

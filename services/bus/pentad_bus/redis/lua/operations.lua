@@ -12,8 +12,9 @@ function operations.exchange(answer)  -- all that a bus process has to say and a
     return news(answer, ask.v)
   end
   if #ask.doubts > 0 then answer.doubts = known_ids(ask.doubts) end
+  local young
   if #ask.pub > 0 then
-    turn_window()
+    young = turn_window()
     if conflict(answer) then
       answer.st = 'conflict'
       return news(answer, ask.v)
@@ -26,7 +27,7 @@ function operations.exchange(answer)  -- all that a bus process has to say and a
   if ask.reap then reap_dead(answer, touched) end
   for _, item in ipairs(ask.dir) do directory[item[1]](item[2], item[3], item[4], item[5]) end
   if #ask.dir > 0 then call('SPUBLISH', P .. 'wake', cjson.encode({ask.p, {}})) end
-  if #ask.pub > 0 then publish(touched) end
+  if #ask.pub > 0 then publish(touched, young) end
   for _, item in ipairs(ask.pull) do pull(out, item[1], item[2]) end
   answer.got, answer.more, answer.bytes = out.got, out.more, out.bytes
   for _, item in ipairs(ask.pull) do touched[ask.names[item[1]]] = nil end  -- taken by the one who brought them
@@ -138,14 +139,39 @@ function operations.stats(answer)
   end
 end
 
+function operations.totals(answer)  -- inboxes, waiting, in flight, delayed: of a page of them; bytes of all
+  local page = call('HSCAN', P .. 'inboxes', ask.cursor, 'COUNT', 500)
+  local count, held, in_flight, delayed = #page[2] / 2, 0, 0, 0
+  for i = 1, #page[2], 2 do
+    local found = call('HMGET', info(page[2][i]), 'n', 'f', 'dl')
+    held = held + tonumber(found[1] or '0')
+    in_flight = in_flight + tonumber(found[2] or '0')
+    delayed = delayed + tonumber(found[3] or '0')
+  end
+  answer.next, answer.sums = page[1], {count, held - in_flight - delayed, in_flight, delayed}
+  answer.use = tonumber(call('GET', P .. 'use') or '0')
+end
+
 function operations.hurry() call('SPUBLISH', P .. 'wake', cjson.encode({ask.p, {'!'}})) end  -- someone reads
 
 function operations.probe() end  -- whether anything could be written
 
-local answer = {st = 'ok'}
-operations[op](answer)
-finish()
-local reply = answer.bytes or {}
-answer.bytes = nil
-table.insert(reply, 1, cjson.encode(answer))
-return reply
+local function run(_, given)
+  call, arguments = redis.call, given
+  P, op, ask = given[1], given[2], cjson.decode(given[3])
+  time = call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+  tallies, used, letters, pushed, known_version, lease_ends = {}, 0, 0, {}, nil, 0
+  local answer = {st = 'ok'}
+  operations[op](answer)
+  finish()
+  local reply = answer.bytes or {}
+  answer.bytes = nil
+  table.insert(reply, 1, cjson.encode(answer))
+  return reply
+end
+
+-- Redis refuses the first as a whole when it has no memory left. What is taken out must go on then, and whoever
+-- lives must be able to say so.
+redis.register_function{function_name = LIBRARY .. '_take', callback = run}
+redis.register_function{function_name = LIBRARY .. '_settle', callback = run, flags = {'allow-oom'}}

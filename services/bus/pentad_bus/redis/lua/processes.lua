@@ -10,31 +10,31 @@ local function noted(chunk, found)  -- a record with one attempt more
   return head .. history .. chunk:sub(found.body, found.stop - 1)
 end
 
-local function with_attempt(name, entry, n, part)  -- the chunk anew, and what of it is done with
-  local at, pieces, fresh = 1, {}, {kind = entry.kind, pattern = entry.pattern}
+local function with_attempts(name, entry, n, part)  -- the chunk anew, and what of it is done with
+  local at, pieces = 1, {}
   for i = 1, n do
     local found = record(entry.chunk, at)
     at = found.stop
-    if is_done(part, i) then
-      pieces[i] = entry.chunk:sub(found.at, found.stop - 1)
-    else
+    if part:byte(i) == 50 then
       pieces[i] = noted(entry.chunk, found)
       if found.attempts + 1 >= ask.most_attempts then
         give_up(name, {kind = entry.kind, chunk = pieces[i]}, record(pieces[i], 1), 'MAX_ATTEMPTS', ENDED)
         part = mark(part, n, i)
       end
+    else
+      pieces[i] = entry.chunk:sub(found.at, found.stop - 1)
     end
   end
-  return table.concat(pieces), part
+  return table.concat(pieces), (part:gsub('2', '0'))
 end
 
-local function take_back(name, level, id, lost)  -- a chunk that a process has; `lost`: it counts as an attempt
+local function take_back(name, level, id)  -- a chunk that a process has; what an agent was given was an attempt
   local entry, part = load(name, level, id), call('HGET', parts(name), id)
   if not entry then return end
   local _, n = span(id)
   local t = tally(name)
   t.f = t.f - unsettled(part, n)
-  if lost and unsettled(part, n) > 0 then entry.chunk, part = with_attempt(name, entry, n, part) end
+  if part and part:find('2', 1, true) then entry.chunk, part = with_attempts(name, entry, n, part) end
   call('XACK', queue(name, level), G, id)
   call('XDEL', queue(name, level), id)
   if unsettled(part, n) == 0 then
@@ -46,12 +46,12 @@ local function take_back(name, level, id, lost)  -- a chunk that a process has; 
   set_aside(name, level, id, entry.kind, entry.pattern, entry.chunk, 0)
 end
 
-local function release(process, kept, lost, touched)
+local function release(process, kept, touched)
   for _, text in ipairs(call('SMEMBERS', owned(process))) do
     if not kept[text] then
       local level, id, name = members(text)
       call('SREM', owned(process), text)
-      take_back(name, level, id, lost)
+      take_back(name, level, id)
       touched[name] = true
     end
   end
@@ -63,7 +63,7 @@ local function release(process, kept, lost, touched)
       for _, item in ipairs(found) do
         from = '(' .. item[1]
         if not kept[member(level, item[1], name)] then
-          take_back(name, level, item[1], lost)
+          take_back(name, level, item[1])
           touched[name] = true
         end
       end
@@ -77,7 +77,7 @@ local function base(process) return process:match('^(.*)%-%d+$') end
 local function reap(process, touched)  -- fenced from this moment: what it still says is refused
   call('ZREM', P .. 'procs', process)
   call('SREM', P .. 'guarded', process)
-  release(process, {}, true, touched)
+  release(process, {}, touched)
   for _, text in ipairs(call('SMEMBERS', P .. 'held:' .. process)) do
     local level, name = text:match('^([^|]*)|(.*)$')
     if call('EXISTS', queue(name, level)) == 1 then call('XGROUP', 'DELCONSUMER', queue(name, level), G, process) end
@@ -108,13 +108,14 @@ local function reap_dead(answer, touched)  -- those whose lease ran out, and tho
 end
 
 local function is_fenced(answer)
-  if call('ZSCORE', P .. 'procs', ask.p) then return false end
+  lease_ends = tonumber(call('ZSCORE', P .. 'procs', ask.p))
+  if lease_ends then return false end
   answer.st = 'fenced'
   return true
 end
 
-local function renew()
-  call('ZADD', P .. 'procs', now + ask.lease, ask.p)
+local function renew()  -- a lease of which a tenth has passed
+  if lease_ends - now < ask.lease * 0.9 then call('ZADD', P .. 'procs', now + ask.lease, ask.p) end
   if ask.guard then call('SADD', P .. 'guarded', ask.p) end
 end
 
@@ -137,13 +138,12 @@ function operations.resync(answer)  -- deliveries whose answer was lost on the w
   if is_fenced(answer) then return end
   local kept, touched = {}, {}
   for _, text in ipairs(ask.known) do kept[text] = true end
-  release(ask.p, kept, false, touched)
+  release(ask.p, kept, touched)
   tell(answer, touched)
 end
 
 function operations.detach(answer)  -- a process ends in order
   local touched = {}
-  release(ask.p, {}, false, touched)
   reap(ask.p, touched)
   wake(touched)
 end

@@ -1,20 +1,20 @@
 -- ------------------------------------------------------------------------------------------------- publishing
 
-local function turn_window()
+local function turn_window()  -- how many ids are in the young generation
   local young = P .. 'ids'
-  local turned = tonumber(call('GET', P .. 'turned') or '0')
-  if now - turned >= ask.window or call('SCARD', young) >= ask.most_ids then
-    call('UNLINK', P .. 'ids:old')
-    if call('EXISTS', young) == 1 then call('RENAME', young, P .. 'ids:old') end
-    call('SET', P .. 'turned', now, 'PX', ask.window * 3)
-  end
+  local turned, count = tonumber(call('GET', P .. 'turned') or '0'), call('SCARD', young)
+  if now - turned < ask.window and count < ask.most_ids then return count end
+  call('UNLINK', P .. 'ids:old')
+  if count > 0 then call('RENAME', young, P .. 'ids:old') end
+  call('SET', P .. 'turned', now, 'PX', ask.window * 3)
+  return 0
 end
 
 local function known_ids(ids)  -- places, from 0, of those that were taken before
-  local known, old = {}, call('EXISTS', P .. 'ids:old') == 1
+  local known = {}
   for start = 1, #ids, 1000 do
     local stop = math.min(start + 999, #ids)
-    for _, key in ipairs(old and {P .. 'ids', P .. 'ids:old'} or {P .. 'ids'}) do
+    for _, key in ipairs({P .. 'ids', P .. 'ids:old'}) do
       for i, there in ipairs(call('SMISMEMBER', key, unpack(ids, start, stop))) do
         if there == 1 then known[#known + 1] = start + i - 2 end
       end
@@ -29,7 +29,7 @@ local function full_inboxes()
     local t = tally(ask.names[into[1]])
     local fits
     if t.drops then
-      fits = t.dl + (into[4] or 0) <= t.most  -- what is held back is not dropped
+      fits = t.dl < t.most and t.dl + (into[4] or 0) <= t.most  -- what is held back is not dropped
     else
       fits = t.n + into[2] <= t.most and t.b + into[3] <= t.most_bytes
     end
@@ -64,19 +64,20 @@ local function conflict(answer)  -- whether some of what is to be published cann
   return found
 end
 
-local streams = {}
+local function add(key, id, kind, pattern, chunk)
+  if pattern == '' then return call('XADD', key, 'NOMKSTREAM', id, kind, chunk) end
+  return call('XADD', key, 'NOMKSTREAM', id, kind, chunk, 's', pattern)
+end
 
-local function push(name, level, id, kind, pattern, chunk)
+local function push(name, level, id, n, kind, pattern, chunk)
   local key = queue(name, level)
-  if not streams[key] then
-    if call('EXISTS', key) == 0 then call('XGROUP', 'CREATE', key, G, '0', 'MKSTREAM') end
-    streams[key] = true
+  if not add(key, id, kind, pattern, chunk) then
+    call('XGROUP', 'CREATE', key, G, '0', 'MKSTREAM')
+    add(key, id, kind, pattern, chunk)
   end
-  if pattern == '' then
-    call('XADD', key, id, kind, chunk)
-  else
-    call('XADD', key, id, kind, chunk, 's', pattern)
-  end
+  local new = pushed[name] or {n = 0, level = level}
+  new.n, new.level = new.n + n, new.level == level and level
+  pushed[name] = new
 end
 
 local function enter(group, seq, touched)  -- bytes, how many, their size, level, due, expires, in the history, targets
@@ -88,14 +89,14 @@ local function enter(group, seq, touched)  -- bytes, how many, their size, level
     if due > now then
       set_aside(name, level, id, target[2], target[3], chunk, due)
     else
-      push(name, level, id, target[2], target[3], chunk)
+      push(name, level, id, n, target[2], target[3], chunk)
       touched[name] = true
     end
     if expires > 0 then call('ZADD', P .. 'exp', expires, member(level, id, name)) end
   end
 end
 
-local function publish(touched)
+local function publish(touched, young)
   local total, log = 0, {}
   for _, group in ipairs(ask.pub) do total = total + group[2] end
   local seq = call('INCRBY', P .. 'seq', total) - total + 1
@@ -110,7 +111,7 @@ local function publish(touched)
   in_pieces(log, 4000, later)
   local ids = P .. 'ids'
   in_pieces(ask.ids, 1000, function(...) call('SADD', ids, ...) end)
-  if #ask.ids > 0 then call('PEXPIRE', ids, ask.window * 2) end
+  if young == 0 and #ask.ids > 0 then call('PEXPIRE', ids, ask.window * 2) end
 end
 
 local operations = {}
