@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pentad_client.polling  # noqa: F401 - before gRPC
 from pentad_agents.agent import BaseAgent, on
 from pentad_agents.context import Answer, Context, Log, Message
 from pentad_agents.errors import AgentError

@@ -10,6 +10,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import pentad_client.polling  # noqa: F401 - before gRPC
 from pentad_client.config import ClientConfig
 from pentad_client.envelope import Envelope, current_envelope, enveloped
 from pentad_client.errors import PentadError

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import pentad_client.polling  # noqa: F401 - before gRPC
 from pentad.context.v1 import context_pb2_grpc
 from pentad_common.db import Database
 from pentad_common.server import Server, run_service

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pentad_client.polling  # noqa: F401 - before gRPC
 from pentad.llm.v1 import llm_pb2_grpc
 from pentad_common.db import Database
 from pentad_common.server import Server, run_service

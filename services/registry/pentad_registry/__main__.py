@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pentad_client.polling  # noqa: F401 - before gRPC
 from pentad.registry.v1 import registry_pb2_grpc
 from pentad_common.db import Database
 from pentad_common.keys import KeyStore
