@@ -111,6 +111,84 @@ async def test_single_messages_flow_while_others_are_unconfirmed(open_bus: OpenB
     assert texts(await take(reader, 500)) == [str(number) for number in range(500)]
 
 
+async def test_what_nobody_waits_for_is_confirmed_in_company(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """Of frames that say so several are confirmed together; one that does not takes them all along."""
+    await open_bus()
+    client = await tenancy.client()
+    await client.bus.connect("reader")
+    stream = client.bus._open_stream()
+    await stream.write(pb.ConnectRequest(hello=pb.Hello(agent="writer")))
+    confirmed: list[int] = []
+    for seq in range(1, 102):
+        batch = pb.ClientBatch(
+            publishes=[pb.Publish(seq=seq, message=note(str(seq)))], confirm_later=seq < 101
+        )
+        await stream.write(pb.ConnectRequest(batch=batch))
+    async with asyncio.timeout(SECONDS):
+        while not confirmed or confirmed[-1] < 101:
+            frame = await stream.read()
+            confirmed += [frame.batch.confirmed_up_to] if frame.WhichOneof("frame") == "batch" else []
+        assert confirmed == sorted(set(confirmed))
+        assert len(confirmed) < 80
+        await stream.write(
+            pb.ConnectRequest(
+                batch=pb.ClientBatch(
+                    publishes=[pb.Publish(seq=102, message=note("last"))], confirm_later=True
+                )
+            )
+        )
+        assert (await stream.read()).batch.confirmed_up_to == 102
+    stream.cancel()
+
+
+async def test_what_is_sent_is_forgotten(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """`send` keeps the order, tells nobody but `on_refused` what was not taken, and `flush` waits for all."""
+    await open_bus()
+    client = await tenancy.client()
+    reader, writer = await client.bus.connect("reader", credit=1000), await client.bus.connect("writer")
+    refused: list[str] = []
+    writer.on_refused = lambda error: refused.append(error.reason)
+    for number in range(600):
+        await writer.send(note(str(number)))
+        if not number % 100:
+            writer.publish_soon(note(f"{number} durable"))
+    await writer.send(note("nobody", "nobody"))
+    await writer.send(note("x" * 2_000_000))
+    async with asyncio.timeout(SECONDS):
+        await writer.flush()
+    assert sorted(refused) == ["MESSAGE_TOO_LARGE", "RECIPIENT_UNKNOWN"]
+    deliveries = await take(reader, 606)
+    sent = [item for item in deliveries if item.message.durability == pb.DURABILITY_BEST_EFFORT]
+    assert texts(sent) == [str(number) for number in range(600)]
+    stored = [item for item in deliveries if item.message.durability == pb.DURABILITY_DURABLE]
+    assert texts(stored) == [f"{number} durable" for number in range(0, 600, 100)]
+    await writer.close()
+    with pytest.raises(Unavailable):
+        await writer.send(note("late"))
+
+
+async def test_what_was_sent_on_a_lost_link_is_not_sent_again(open_bus: OpenBus, tenancy: Tenancy) -> None:
+    """What was under way may be lost and never comes twice; what still waited goes with the next link."""
+    await open_bus()
+    client = await tenancy.client()
+    reader, writer = await client.bus.connect("reader", credit=1000), await client.bus.connect("writer")
+    link = writer._link
+    assert link is not None
+    link._confirm = lost_before_confirming  # type: ignore[method-assign]
+    for number in range(10):
+        await writer.send(note(str(number)))
+    await until(lambda: writer._link is not link)
+    for number in range(10, 20):
+        await writer.send(note(str(number)))
+    async with asyncio.timeout(SECONDS):
+        await writer.flush()
+    await writer.publish(note("end"))
+    seen: list[str] = []
+    while not seen or seen[-1] != "end":
+        seen += texts(await take(reader, 1))
+    assert seen == [*map(str, range(20)), "end"]
+
+
 async def test_acks_that_waited_for_company_are_sent(open_bus: OpenBus, tenancy: Tenancy) -> None:
     """An ack on its own reaches the bus a little later; closing the connection takes it along."""
     await open_bus()

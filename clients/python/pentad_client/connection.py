@@ -67,8 +67,10 @@ class Connection:
         self.agent = hello.agent
         self.instance = hello.instance
         """`agent/instance` is this connection's address, as the bus calls it; known once connected."""
-        self.waiting: deque[Publication] = deque()
-        """Not yet sent on the present link."""
+        self.waiting: deque[Publication | bytes] = deque()
+        """Not yet sent on the present link; of what was handed to `send`, the encoded message alone."""
+        self.on_refused: Callable[[PentadError], None] | None = None
+        """Called when the bus refuses what was handed to `send`, and why."""
         self.on_stale: Callable[[int, PentadError], None] | None = None
         """Called with the tag of an ack, nack or progress that came too late, and why."""
         self._open_stream = open_stream
@@ -237,7 +239,8 @@ class Connection:
     def _end(self, error: PentadError) -> None:
         self._error = self._error or error
         for publication in self.waiting:
-            publication.refuse(self._error)
+            if isinstance(publication, Publication):
+                publication.refuse(self._error)
         self.waiting.clear()
         self._replies.fail(self._error)
         self._handlers.cancel()
@@ -261,13 +264,19 @@ class Connection:
         """Publishes with the next frame: a future that is done when the bus has stored it, or has a
         PentadError.
 
-        Costs no task; the caller bounds how much is under way. The message must not be changed until then.
+        Costs no task, and the bus confirms several together, up to 5 ms later than for `publish`; the caller
+        bounds how much is under way.
         """
+        return self._publish(message, settles, awaited=False)
+
+    def _publish(
+        self, message: pb.Message, settles: Delivery | None, *, awaited: bool
+    ) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if (error := self._cannot_send()) is not None:
             future.set_exception(error)
             return future
-        self.waiting.append(Publication(complete(message), settles, future))
+        self.waiting.append(Publication(complete(message), settles, future, awaited))
         if self._link is not None:
             self._link.wake()
         return future
@@ -285,7 +294,32 @@ class Connection:
         """
         if self._under_way() >= MOST_UNCONFIRMED:
             await self._until(lambda: self._under_way() < MOST_UNCONFIRMED)
-        await self.publish_soon(message, settles=settles)
+        await self._publish(message, settles, awaited=True)
+
+    async def send(self, message: pb.Message) -> None:
+        """Fire and forget: hands over a message that may be lost, and returns at once, or when there is room.
+
+        It goes as best effort, and once: what is under way is lost with the connection, and with its
+        recipient. What the bus refuses goes to `on_refused`. `flush` waits for all of it. Raises PentadError
+        if the connection has ended for good.
+        """
+        if len(self.waiting) >= MOST_UNCONFIRMED:
+            await self._until(lambda: len(self.waiting) < MOST_UNCONFIRMED)
+        if self._error is not None or self._closing:
+            raise self._cannot_send() or RuntimeError
+        message.durability = pb.DURABILITY_BEST_EFFORT
+        self.waiting.append(complete(message).SerializeToString())
+        if self._link is not None:
+            self._link.wake()
+
+    async def flush(self) -> None:
+        """Returns when the bus has taken or refused all that was published or sent so far.
+
+        Raises PentadError if the connection ended for good before.
+        """
+        await self._until(lambda: self._quiet)
+        if self._error is not None:
+            raise self._error
 
     async def publish_many(self, messages: Iterable[pb.Message]) -> list[tuple[int, PentadError]]:
         """Publishes messages in order, and returns when each is stored or refused: those that were refused,
@@ -463,6 +497,12 @@ class Connection:
             future.set_exception(from_proto(result.error))
         else:
             future.set_result(True)
+
+    def refused(self, error: PentadError) -> None:
+        """The bus refused something that was sent."""
+        log.debug("a message that was sent was refused: %s", error.reason)
+        if self.on_refused is not None:
+            self.on_refused(error)
 
     def went_stale(self, tag: int, error: PentadError) -> None:
         """Something was said too late about a delivery."""

@@ -11,7 +11,6 @@ from pentad_client.errors import PentadError, to_proto
 from pentad_client.message import MessageType, answer_to
 
 if TYPE_CHECKING:
-    from pentad_client.connection import Connection
     from pentad_client.link import Link
 
 log = logging.getLogger(__name__)
@@ -20,13 +19,10 @@ log = logging.getLogger(__name__)
 class Delivery:
     """Open until it is acked, given back or replied to, or until its connection or its ack_wait ends."""
 
-    __slots__ = ("_body", "_connection", "_message", "_settled_by", "attempt", "link", "subscription", "tag")
+    __slots__ = ("_body", "_message", "_settled_by", "attempt", "link", "subscription", "tag")
     _settled_by: str  # set when it is settled: most are made and settled many a second
 
-    def __init__(
-        self, connection: Connection, link: Link, tag: int, attempt: int, body: bytes, subscription: str
-    ) -> None:
-        self._connection = connection
+    def __init__(self, link: Link, tag: int, attempt: int, body: bytes, subscription: str) -> None:
         self._body = body
         self._message: bus_pb2.Message | None = None
         self.link = link
@@ -94,14 +90,14 @@ class Delivery:
     def settle_with(self, message: bus_pb2.Message) -> Awaitable[None]:
         """Publishes any message, and acks in the same atomic step. Raises as `reply`."""
         self._settled_by = "reply"  # asked for only once it is not open any more
-        return self._connection.publish(message, settles=self)
+        return self.link.connection.publish(message, settles=self)
 
     def answer(self, type: str, content: Any = None, **fields: Any) -> Awaitable[None]:
         """Answers, and leaves the delivery as it is: open, or settled before. Await it.
 
         Raises PentadError if the answer was refused.
         """
-        return self._connection.publish(answer_to(self.message, type, content, **fields))
+        return self.link.connection.publish(answer_to(self.message, type, content, **fields))
 
     async def tell(self, error: PentadError) -> None:
         """Tells who waits for an answer that none will come: their `request` raises `error`. Settles nothing.

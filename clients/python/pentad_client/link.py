@@ -30,6 +30,8 @@ MOST_UNDER_WAY = 2
 """Frames of publishes that the bus has not confirmed before what does not fill one waits for more: a bus
 that is behind gets few large ones, and one that is not gets each message at once.
 """
+MOST_PATIENT = 8
+"""The same, of frames that the bus confirms when it has a few, for nobody waits."""
 NO_DELIVERY = 2**63
 """A tag that is never given: a message that settles it is refused, unless it was stored before."""
 
@@ -43,11 +45,13 @@ class Link:
         self.unconfirmed: deque[Publication] = deque()
         self.draining = False
         self.ended = False
-        self._connection = connection
+        self.connection = connection
         self._stream = stream
         self._seq = 0
         self._under_way: deque[int] = deque()
         """The last seq of each frame of publishes that is not confirmed."""
+        self._awaited = 0
+        """The last seq of a frame whose confirmation somebody waits for."""
         self._largest = 2**63
         self._acks: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -64,10 +68,11 @@ class Link:
 
     def ack(self, tag: int) -> bool:
         """Acknowledges with the next frame; False if there is nothing to acknowledge any more."""
-        if not self._close(tag):
+        if self.ended or self.open.pop(tag, None) is None:
             return False
-        self._acks.append(tag)
-        if len(self._acks) >= self._connection.many_acks:
+        acks = self._acks
+        acks.append(tag)
+        if len(acks) >= self.connection.many_acks:
             self.wake()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(ACK_PATIENCE, self._acks_are_late)
@@ -80,7 +85,7 @@ class Link:
 
     def nack(self, tag: int, delay: float | None, reason: str, terminal: bool) -> bool:
         """Gives back with the next frame; False if there is nothing to give back any more."""
-        if not self._close(tag):
+        if self.ended or self.open.pop(tag, None) is None:
             return False
         self.wake()
         nack = pb.Nack(tag=tag, reason=reason[:1024], terminal=terminal)
@@ -97,9 +102,6 @@ class Link:
         self.wake()
         return True
 
-    def _close(self, tag: int) -> bool:
-        return not self.ended and self.open.pop(tag, None) is not None
-
     # --------------------------------------------------------------------------------------------- the stream
 
     def wake(self) -> None:
@@ -114,7 +116,7 @@ class Link:
     @property
     def settled(self) -> bool:
         """Whether nothing is left to say or to be confirmed."""
-        return not (self._acks or self._nacks or self._progress or self._frames or self.unconfirmed)
+        return not (self._acks or self._nacks or self._progress or self._frames or self._under_way)
 
     async def greet(self, hello: pb.Hello) -> None:
         """Says hello, and waits for the welcome. Raises PentadError."""
@@ -156,7 +158,7 @@ class Link:
             elif (frame := self._next_batch()) is not None:
                 await self._stream.write(frame)
             else:
-                self._connection.moved()
+                self.connection.moved()
                 self._awake.clear()
                 await self._awake.wait()
 
@@ -175,46 +177,69 @@ class Link:
         if self._progress:
             batch.progress.extend(self._progress)
             self._progress.clear()
-        if credit := self._connection.take_credit():
+        if credit := self.connection.take_credit():
             batch.credit.MergeFromString(credit.SerializeToString())
         filled = batch.publishes or batch.acks or batch.nacks or batch.progress or batch.HasField("credit")
         return frame if filled else None
 
     def _holds_back(self) -> bool:
-        if len(self._under_way) < MOST_UNDER_WAY or self._acks:
+        under_way = self._under_way
+        if len(under_way) < MOST_UNDER_WAY or self._acks:
             return False
-        return len(self._connection.waiting) < MOST_MESSAGES
+        if under_way[0] > self._awaited and len(under_way) < MOST_PATIENT:
+            return False
+        return len(self.connection.waiting) < MOST_MESSAGES
 
     def _fill(self, batch: Any) -> None:
         before = self._seq
-        self._fill_frame(batch)
+        awaited = self._fill_frame(batch)
         if self._seq != before:
             self._under_way.append(self._seq)
+            if awaited:
+                self._awaited = self._seq
+            else:
+                batch.confirm_later = True
 
-    def _fill_frame(self, batch: Any) -> None:
-        waiting, add = self._connection.waiting, batch.publishes.add
-        size = 0
+    def _fill_frame(self, batch: Any) -> bool:
+        """Whether somebody waits for one of them."""
+        waiting, add = self.connection.waiting, batch.publishes.add
+        largest, awaited, size, seq = self._largest, False, 0, self._seq
         for _ in range(min(len(waiting), MOST_MESSAGES)):
             publication = waiting[0]
-            delivery = publication.settles
-            if self.draining and delivery is None:
-                return  # the next link takes it
-            length = len(publication.body)
-            if size and size + length > MOST_BYTES and length <= self._largest:
-                return
+            body = publication if isinstance(publication, bytes) else publication.body
+            if self.draining and (isinstance(publication, bytes) or publication.settles is None):
+                break  # the next link takes it
+            length = len(body)
+            if size and size + length > MOST_BYTES and length <= largest:
+                break
             waiting.popleft()
-            if length > self._largest:  # the transport would end the stream, again and again
-                publication.refuse(_too_large(length, self._largest))
+            if length > largest:  # the transport would end the stream, again and again
+                self._refuse(publication, _too_large(length, largest))
                 continue
             size += length
-            self._seq += 1
-            publication.seq = self._seq
-            self.unconfirmed.append(publication)
             wire = add()
-            wire.seq = self._seq
-            wire.message = publication.body
-            if delivery is not None:
-                wire.settles = delivery.tag if delivery.link is self else NO_DELIVERY
+            seq += 1
+            wire.seq = seq
+            wire.message = body
+            if not isinstance(publication, bytes):
+                awaited = self._note(publication, wire) or awaited
+        self._seq = seq
+        return awaited
+
+    def _note(self, publication: Publication, wire: Any) -> bool:
+        """Keeps what has to be confirmed; whether somebody waits for it."""
+        publication.seq = wire.seq
+        self.unconfirmed.append(publication)
+        delivery = publication.settles
+        if delivery is not None:
+            wire.settles = delivery.tag if delivery.link is self else NO_DELIVERY
+        return publication.awaited
+
+    def _refuse(self, publication: Publication | bytes, error: PentadError) -> None:
+        if isinstance(publication, bytes):
+            self.connection.refused(error)
+        else:
+            publication.refuse(error)
 
     async def _read(self) -> None:
         while (frame := await self._stream.read()) is not None:
@@ -222,20 +247,18 @@ class Link:
             if kind == "batch":
                 self._take(frame.batch)
             elif kind == "subscribe_result":
-                self._connection.subscription_answered(_as_contract(frame).subscribe_result)
+                self.connection.subscription_answered(_as_contract(frame).subscribe_result)
             elif kind == "drain":
                 self.draining = True
-                self._connection.server_drains(self)
+                self.connection.server_drains(self)
             elif kind == "goodbye":
                 return
 
     def _take(self, batch: Any) -> None:
         if batch.deliveries:
-            connection = self._connection
+            connection = self.connection
             arrived = {
-                (tag := wire.tag): Delivery(
-                    connection, self, tag, wire.attempt, wire.message, wire.subscription
-                )
+                (tag := wire.tag): Delivery(self, tag, wire.attempt, wire.message, wire.subscription)
                 for wire in batch.deliveries
             }
             self.open |= arrived
@@ -244,9 +267,11 @@ class Link:
         if rejected:
             for publication in self.unconfirmed:
                 if publication.seq in rejected:
-                    publication.refuse(_refusal(rejected[publication.seq]))
+                    publication.refuse(_refusal(rejected.pop(publication.seq)))
+            for error in rejected.values():
+                self.connection.refused(_refusal(error))
         for item in batch.stale:
-            self._connection.went_stale(item.tag, _refusal(item.error))
+            self.connection.went_stale(item.tag, _refusal(item.error))
         if batch.confirmed_up_to:
             self._confirm(batch.confirmed_up_to)
 
@@ -254,7 +279,7 @@ class Link:
         under_way = self._under_way
         while under_way and under_way[0] <= seq:
             under_way.popleft()
-        if self._connection.waiting:
+        if self.connection.waiting:
             self.wake()
         unconfirmed = self.unconfirmed
         while unconfirmed and unconfirmed[0].seq <= seq:
@@ -263,7 +288,7 @@ class Link:
             if settled is not None and settled.link is self and not publication.refused:
                 self.open.pop(settled.tag, None)  # on another link, the tag is another delivery's
             publication.confirm()
-        self._connection.moved()
+        self.connection.moved()
 
 
 def _as_contract(frame: Any) -> pb.ConnectResponse:

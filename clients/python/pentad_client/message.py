@@ -37,37 +37,38 @@ class MessageType(StrEnum):
     ERROR = "pentad.error"
 
 
-class _Random:
-    """Random hexadecimal digits, fetched from the system for some hundred ids at a time."""
+class _Ids:
+    """Makes UUIDv7s: the time once a millisecond, and random digits for some hundred ids at once."""
 
     def __init__(self) -> None:
-        self.digits = ""
-        self.place = 0
-        os.register_at_fork(after_in_child=self.fill)
+        self._time = 0
+        self._head = ""
+        self._tails: list[str] = []
+        os.register_at_fork(after_in_child=self._tails.clear)  # or both would make the same ids
 
-    def fill(self) -> None:
-        """Fetches new ones."""
-        self.digits = os.urandom(_IDS_AT_A_TIME * _ID_DIGITS // 2).hex()
-        self.place = 0
+    def next(self) -> str:
+        """One, as text."""
+        now = time.time_ns() // 1_000_000
+        if now != self._time:
+            self._time = now
+            digits = f"{now:012x}"
+            self._head = f"{digits[:8]}-{digits[8:]}-7"
+        if not self._tails:
+            self._fill()
+        return self._head + self._tails.pop()
+
+    def _fill(self) -> None:
+        digits = os.urandom(_IDS_AT_A_TIME * _ID_DIGITS // 2).hex()
+        for i in range(0, len(digits), _ID_DIGITS):
+            some = digits[i : i + _ID_DIGITS]
+            self._tails.append(f"{some[:3]}-{_VARIANT[some[3]]}{some[4:7]}-{some[7:19]}")
 
 
 _ID_DIGITS = 20
 _IDS_AT_A_TIME = 256
-_random = _Random()
 _VARIANT = {digit: "89ab"[number % 4] for number, digit in enumerate("0123456789abcdef")}
 
-
-def new_message_id() -> str:
-    """A UUIDv7 as text."""
-    place = _random.place
-    digits = _random.digits[place : place + _ID_DIGITS]
-    if len(digits) < _ID_DIGITS:
-        _random.fill()
-        return new_message_id()
-    _random.place = place + _ID_DIGITS
-    time_ = f"{time.time_ns() // 1_000_000:012x}"
-    variant = _VARIANT[digits[3]]
-    return f"{time_[:8]}-{time_[8:]}-7{digits[:3]}-{variant}{digits[4:7]}-{digits[7:19]}"
+new_message_id = _Ids().next
 
 
 def to_content(value: Any) -> common_pb2.Content:
@@ -83,10 +84,13 @@ def to_content(value: Any) -> common_pb2.Content:
 
 def set_content(content: common_pb2.Content, value: Any) -> None:
     """Writes a value into an empty Content; as `to_content`."""
-    if isinstance(value, str):
+    if isinstance(value, bytes):
+        content.content_type = "application/octet-stream"
+        content.data = value
+    elif isinstance(value, str):
         content.content_type = "text/plain; charset=utf-8"
         content.data = value.encode()
-    elif isinstance(value, (bytes, bytearray, memoryview)):
+    elif isinstance(value, (bytearray, memoryview)):
         content.content_type = "application/octet-stream"
         content.data = bytes(value)
     elif isinstance(value, common_pb2.Content):
@@ -119,14 +123,15 @@ def new_message(
     """A message to one of `recipient`, `topic` and `broadcast`. Times in seconds; `content` as in
     `to_content`. Raises ValueError for several destinations, or an unknown priority.
     """
-    if bool(recipient) + bool(topic) + broadcast > 1:
+    if (recipient and (topic or broadcast)) or (topic and broadcast):
         raise ValueError("a message has one destination: recipient, topic or broadcast")
-    if priority not in PRIORITIES:
+    level = PRIORITIES.get(priority)
+    if level is None:
         raise ValueError(f"there is no priority {priority!r}; there are {', '.join(PRIORITIES)}")
     message = bus_pb2.Message()
     message.id = message_id or new_message_id()
     message.type = type
-    message.priority = PRIORITIES[priority]
+    message.priority = level
     message.durability = _DURABLE if durable else _BEST_EFFORT
     if headers:
         message.headers.update(headers)

@@ -12,12 +12,16 @@ from pentad_client.errors import PentadError
 class Publication:
     """A message on its way, until the bus has stored or refused it."""
 
-    __slots__ = ("body", "future", "refused", "seq", "settles")
+    __slots__ = ("awaited", "body", "future", "refused", "seq", "settles")
 
-    def __init__(self, message: pb.Message, settles: Delivery | None, future: asyncio.Future[None]) -> None:
+    def __init__(
+        self, message: pb.Message, settles: Delivery | None, future: asyncio.Future[None], awaited: bool
+    ) -> None:
         self.body = message.SerializeToString()
         self.settles = settles
         self.future = future
+        self.awaited = awaited
+        """Whether somebody does nothing else until it is confirmed."""
         self.seq = 0
         self.refused = False
 
@@ -74,6 +78,7 @@ class _OneOfMany(Publication):
     def __init__(self, message: pb.Message, together: Publications, place: int) -> None:
         self.body = message.SerializeToString()
         self.settles = None
+        self.awaited = True
         self.refused = False
         self._all = together
         self._place = place

@@ -6,7 +6,7 @@ stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
 
@@ -19,6 +19,7 @@ from pentad_bus.directory import Directory
 from pentad_bus.entry import Entry
 from pentad_bus.inbox import Inbox, Subscription
 from pentad_bus.ledger import Commit, Done, Ledger, nothing
+from pentad_bus.likeness import FEW, Item
 from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
 from pentad_bus.policy import Policy
@@ -110,31 +111,13 @@ class Broker(Connections):
 
     # --------------------------------------------------------------------------------------------- publishing
 
-    def publish_batch(self, session: Session, items: Iterable[tuple[int, bytes, int]]) -> None:
+    def publish_batch(self, session: Session, items: Sequence[Item]) -> None:
         """Takes a frame's publishes (seq, encoded message, tag that it settles or 0); each is confirmed or
         rejected.
         """
-        now = self.clock.wall()
-        origin = session.origin
-        mark = stamp(origin.name, now)
         commit = Commit()
-        seqs: list[int] = []
-        aside: list[tuple[int, Entry]] = []
-        seq = session.confirmed
-        for seq, body, tag in items:
-            settle = partial(session.settleable, tag) if tag else None
-            try:
-                _, settled = self.publisher.admit(commit, origin, body, now, mark, settle)
-            except PentadError as error:
-                self.counters.rejected[error.reason] += 1
-                session.rejections.append((seq, error))
-                continue
-            seqs.append(seq)
-            if settled is not None:
-                session.set_aside(tag)
-                aside.append((tag, settled))
-                if settled.stored:
-                    commit.changes.settled.append((settled.seq, settled.inbox.id))
+        seqs, aside = self._admit(session, commit, items)
+        seq = items[-1][0]
 
         def done(error: PentadError | None) -> None:
             for tag, entry in aside:
@@ -149,7 +132,47 @@ class Broker(Connections):
 
         session.outstanding += 1
         self._count(commit)
-        self._submit(commit, origin.tenant, self._counted(session, done), at_once=session.outstanding == 1)
+        self._submit(
+            commit, session.origin.tenant, self._counted(session, done), at_once=session.outstanding == 1
+        )
+
+    def _admit(
+        self, session: Session, commit: Commit, items: Sequence[Item]
+    ) -> tuple[list[int], list[tuple[int, Entry]]]:
+        """The numbers of those that are in the commit, and the deliveries that they settle, by tag."""
+        origin, alike = session.origin, session.alike
+        now = self.clock.wall()
+        mark = stamp(origin.name, now)
+        seqs: list[int] = []
+        aside: list[tuple[int, Entry]] = []
+        place, one_by_one = 0, len(items) < FEW
+        while place < len(items):
+            like = alike.latest
+            if like is not None and not one_by_one and (bodies := like.run(items, place)):
+                if self.publisher.admit_alike(commit, origin, like, bodies, mark):
+                    seqs += [item[0] for item in items[place : place + len(bodies)]]
+                    place += len(bodies)
+                    alike.found(len(bodies))
+                    continue
+                one_by_one = True
+            seq, body, tag = items[place]
+            place += 1
+            settle = partial(session.settleable, tag) if tag else None
+            try:
+                _, settled = self.publisher.admit(commit, origin, body, now, mark, settle)
+            except PentadError as error:
+                self.counters.rejected[error.reason] += 1
+                session.rejections.append((seq, error))
+                continue
+            seqs.append(seq)
+            if settled is None:
+                alike.missed(body)
+            else:
+                session.set_aside(tag)
+                aside.append((tag, settled))
+                if settled.stored:
+                    commit.changes.settled.append((settled.seq, settled.inbox.id))
+        return seqs, aside
 
     def _count(self, commit: Commit) -> None:
         self.counters.published += len(commit.ids)
@@ -233,13 +256,14 @@ class Broker(Connections):
         touched: dict[Inbox, None] = {}
         for entry in entries:
             inbox = entry.inbox
-            if entry.expires or entry.due or inbox.closed or inbox.drops_oldest:
-                arrive(entry)
-            else:
-                inbox.ready.push(entry)
             if inbox is not last:
                 last = inbox
                 touched[inbox] = None
+                push = inbox.ready.push
+            if entry.expires or entry.due or inbox.closed or inbox.drops_oldest:
+                arrive(entry)
+            else:
+                push(entry)
         for inbox in touched:
             inbox.wake()
 

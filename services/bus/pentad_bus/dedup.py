@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class DedupWindow:
@@ -28,6 +28,20 @@ class DedupWindow:
         if len(self.young) >= self._most:
             self._turn(self._turned)
         self.young.add(message_id)
+
+    def all_new(self, message_ids: Collection[str]) -> bool:
+        """Whether none is remembered, and none comes twice."""
+        return (
+            self.young.isdisjoint(message_ids)
+            and self.old.isdisjoint(message_ids)
+            and len(set(message_ids)) == len(message_ids)
+        )
+
+    def update(self, message_ids: Collection[str]) -> None:
+        """Remembers ids."""
+        if len(self.young) + len(message_ids) > self._most:
+            self._turn(self._turned)
+        self.young.update(message_ids)
 
     def __contains__(self, message_id: object) -> bool:
         return message_id in self.young or message_id in self.old

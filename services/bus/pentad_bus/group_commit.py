@@ -77,10 +77,13 @@ class GroupCommit:
         self._thread.shutdown(wait=True)
 
     def submit(self, commit: Commit) -> None:
-        """Stores a commit with the next group."""
+        """Stores a commit: the first in a turn of the event loop at once, if it can be; what follows in that
+        turn as a group.
+        """
         self._queue.append(commit)
         if self._turn is None and not self._writing:
             self._turn = asyncio.get_running_loop().call_soon(self._write_soon)
+            self._written_at_once()
 
     @property
     def idle(self) -> bool:
@@ -108,6 +111,8 @@ class GroupCommit:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if not (self._queue or self.later or self._failing):
+            return
         written = not self._writing and self._written_at_once()
         while written and self.later:  # what came of the commits, such as dead letters
             written = self._written_at_once()
@@ -205,7 +210,9 @@ class GroupCommit:
             if messages >= MOST_MESSAGES or size >= MOST_BYTES:
                 break
         commits, self._queue = self._queue[:count], self._queue[count:]
-        later, self.later = self.later, Changes()
+        later = self.later
+        if later:
+            self.later = Changes()
         return commits, later
 
     def _fail(self, commits: list[Commit], later: Changes, error: Exception) -> None:

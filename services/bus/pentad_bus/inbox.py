@@ -116,15 +116,23 @@ class Inbox:
                 limit=MOST_SUBSCRIPTIONS,
             )
 
-    def admit(self, size: int) -> None:
-        """Counts a message in."""
-        self.messages += 1
+    def has_room_for(self, count: int, size: int) -> bool:
+        """Whether so many messages of together `size` bytes can be admitted, without any making room."""
+        return (
+            not self.drops_oldest
+            and self.messages + count <= self.max_messages
+            and self.size + size <= self.max_bytes
+        )
+
+    def admit(self, size: int, count: int = 1) -> None:
+        """Counts messages in, of together `size` bytes."""
+        self.messages += count
         self.size += size
         self.usage.size += size
 
-    def release(self, size: int) -> None:
-        """Counts a message out."""
-        self.messages -= 1
+    def release(self, size: int, count: int = 1) -> None:
+        """Counts messages out, of together `size` bytes."""
+        self.messages -= count
         self.size -= size
         self.usage.size -= size
 

@@ -30,6 +30,12 @@ _MOST_OUTSTANDING = 64
 """Frames whose commit is under way before no more are read: a client that never looks is held back by the
 transport.
 """
+_CONFIRM_PATIENCE = 0.005
+"""Seconds until publishes are confirmed whose sender does not wait for it: a frame costs both ends more than
+a message.
+"""
+_CONFIRM_FRAMES = 4
+"""Or so many of their frames."""
 _MOST_CREDIT = 65536
 _MOST_TOLD = 1000
 """Rejections, and stale tags, in one frame."""
@@ -58,6 +64,11 @@ class Line:
         self._session: Session
         self._caller: Caller
         self._reported = 0
+        self._awaited = 0
+        """The last seq of a frame whose sender waits for its confirmation."""
+        self._unreported = 0
+        """Frames since the last report."""
+        self._timer: asyncio.TimerHandle | None = None
         self._told_to_drain = False
 
     async def serve(self, requests: AsyncIterator[Any], identify: Identify) -> None:
@@ -174,6 +185,9 @@ class Line:
                 session.progress(tag)
         if batch.publishes:
             items = [(item.seq, item.message, item.settles) for item in batch.publishes]
+            self._unreported += 1
+            if not batch.confirm_later:
+                self._awaited = items[-1][0]
             self._bus.broker.publish_batch(session, items)
         if batch.acks:
             session.ack(batch.acks)
@@ -227,7 +241,7 @@ class Line:
         if session.draining and not self._told_to_drain:
             return self._drain()
         taken = session.take()
-        news = session.confirmed != self._reported or session.rejections or session.stale
+        news = self._confirmation_due() or session.rejections or session.stale
         if not taken and not news:
             return None
         frame = ConnectResponse()
@@ -240,9 +254,23 @@ class Line:
             wire.message = entry.body
             if entry.subscription:
                 wire.subscription = entry.subscription
-        if news:
+        if news or session.confirmed != self._reported:
             self._report(batch)
         return frame
+
+    def _confirmation_due(self) -> bool:
+        if self._session.confirmed == self._reported:
+            return False
+        if self._reported < self._awaited or self._unreported >= _CONFIRM_FRAMES or self._session.draining:
+            return True
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_CONFIRM_PATIENCE, self._confirm)
+        return False
+
+    def _confirm(self) -> None:
+        self._timer = None
+        self._unreported = _CONFIRM_FRAMES
+        self._awake.set()
 
     def _report(self, batch: Any) -> None:
         session = self._session
@@ -254,6 +282,10 @@ class Line:
         # not before: what is confirmed and not yet refused would seem to be stored
         if not session.rejections:
             self._reported = batch.confirmed_up_to = session.confirmed
+            self._unreported = 0
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
         self._told.set()
 
     def _drain(self) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import repeat
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -23,6 +25,7 @@ from pentad_bus.entry import Entry
 from pentad_bus.filters import MOST_SECONDS, filters_too_slow, variables
 from pentad_bus.inbox import Inbox, Subscription
 from pentad_bus.ledger import Commit
+from pentad_bus.likeness import Likeness
 from pentad_bus.limits import Limits
 from pentad_bus.message_types import MessageTypes
 from pentad_bus.policy import Usage
@@ -56,10 +59,18 @@ def stamp(sender: str, now: float) -> bytes:
     there.
     """
     whole = int(now)
-    time = Timestamp(
-        seconds=whole, nanos=int((now - whole) * 1e9) or 1
-    )  # a zero is not written, and overrides nothing
-    return Message(sender=sender, create_time=time).SerializeToString()
+    # a zero is not written, and overrides nothing
+    time = Timestamp(seconds=whole, nanos=int((now - whole) * 1e9) or 1).SerializeToString()
+    return b"%b%b%c%b" % (_sent_by(sender), _CREATE_TIME, len(time), time)
+
+
+@lru_cache(maxsize=1024)
+def _sent_by(sender: str) -> bytes:
+    return Message(sender=sender).SerializeToString()
+
+
+_CREATE_TIME = Message(create_time={}).SerializeToString()[:-1]
+"""What is before the length of `create_time`."""
 
 
 class Publisher:
@@ -136,6 +147,45 @@ class Publisher:
         commit.ids.append(message_id)
         commit.size += len(body)
         return message_id, settled
+
+    def admit_alike(
+        self, commit: Commit, origin: Origin, like: Likeness, bodies: Sequence[bytes], mark: bytes
+    ) -> bool:
+        """Adds messages that are like one which was admitted; False, and nothing was added, if each must be
+        looked at.
+        """
+        tenant, recipient = origin.tenant, like.recipient
+        inbox = tenant.inboxes.get(recipient)
+        size = (len(bodies[0]) + len(mark)) * len(bodies)
+        if inbox is None or self._quotas or like.type in self._types:
+            return False
+        if not inbox.has_room_for(len(bodies), size):
+            return False
+        try:
+            ids = like.ids(bodies)
+        except UnicodeDecodeError:
+            return False
+        if "\0" in "".join(ids) or not tenant.dedup.all_new(ids):
+            return False
+        first = self.last_seq + 1
+        self.last_seq += len(bodies)
+        seqs = range(first, self.last_seq + 1)
+        durable, level = like.durable, like.level
+        bodies = [body + mark for body in bodies]
+        commit.fresh += [
+            Entry(inbox, "", durable, not durable, seq, body, level)
+            for seq, body in zip(seqs, bodies, strict=True)
+        ]
+        if durable:
+            changes, tenant_id, inbox_id = commit.changes, tenant.id, inbox.id
+            changes.messages += zip(seqs, ids, repeat(tenant_id), bodies)
+            changes.entries += [(seq, inbox_id, tenant_id, "", 0.0) for seq in seqs]
+            self._counters.stored_bytes += size
+        inbox.admit(size, len(bodies))
+        tenant.dedup.update(ids)
+        commit.ids += ids
+        commit.size += size
+        return True
 
     def readmit(
         self, commit: Commit, body: bytes, inbox: Inbox, now: float, headers: Mapping[str, str] | None = None

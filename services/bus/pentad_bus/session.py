@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pentad_bus.entry import Entry
 from pentad_bus.inbox import Inbox
+from pentad_bus.likeness import Likenesses
 from pentad_bus.limits import MOST_BATCH_BYTES, MOST_BATCH_MESSAGES
 from pentad_bus.publisher import Origin
 from pentad_bus.settlement import ACK_WAIT_EXPIRED, CONNECTION_LOST, NACKED, REJECTED, Settlement
@@ -52,6 +53,7 @@ class Session:
         """Frames whose commit is under way."""
         self.rejections: list[tuple[int, PentadError]] = []
         self.stale: list[tuple[int, PentadError]] = []
+        self.alike = Likenesses()
         self._settlement = settlement
         self._credit = 0
         self._credit_bytes = 0
@@ -169,14 +171,18 @@ class Session:
 
     def ack(self, tags: Iterable[int]) -> None:
         """Settles deliveries."""
-        settled, take = self._settlement.settled, self.open.pop
+        take = self.open.pop
+        entries = []
+        size = 0
         for tag in tags:
             entry = take(tag, None)
             if entry is None:
                 self._stale(tag)
             else:
-                self._open_bytes -= len(entry.body)
-                settled(entry)
+                size += len(entry.body)
+                entries.append(entry)
+        self._open_bytes -= size
+        self._settlement.settled(entries)
 
     def nack(self, nack: Nack) -> None:
         """Gives a delivery back."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+
 from pentad_bus.clock import Clock
 from pentad_bus.counters import Counters
 from pentad_bus.entry import Entry
@@ -18,6 +22,9 @@ MAX_ATTEMPTS, EXPIRED, REJECTED, OVERFLOW = "MAX_ATTEMPTS", "EXPIRED", "REJECTED
 
 _SOON = 3600.0
 """Seconds: what is due within them can be given up when it is."""
+
+
+_inbox = attrgetter("inbox")
 
 
 class Settlement:
@@ -76,16 +83,21 @@ class Settlement:
                 self.make_room(inbox)
             inbox.wake()
 
-    def settled(self, entry: Entry) -> None:
-        """A delivery is acknowledged; the journal is told with the next commit."""
-        inbox = entry.inbox
-        self.counters.acked += 1
-        inbox.in_flight -= 1
-        inbox.release(len(entry.body))
-        if entry.stored:
-            self._ledger.later.settled.append((entry.seq, inbox.id))
-        if entry.expires:
-            self.expiry.forget(entry)
+    def settled(self, entries: Sequence[Entry]) -> None:
+        """Deliveries are acknowledged; the journal is told with the next commit."""
+        self.counters.acked += len(entries)
+        stored = self._ledger.later.settled.append
+        for inbox, those in groupby(entries, _inbox):
+            count = size = 0
+            for entry in those:
+                count += 1
+                size += len(entry.body)
+                if entry.stored:
+                    stored((entry.seq, inbox.id))
+                if entry.expires:
+                    self.expiry.forget(entry)
+            inbox.in_flight -= count
+            inbox.release(size, count)
 
     def settled_by_commit(self, entry: Entry) -> None:
         """A delivery is acknowledged by a commit that is stored already."""

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from pentad_bus.counters import Counters
-from pentad_bus.group_commit import MOST_BEHIND, SLOW, SLOW_REST, GroupCommit
+from pentad_bus.group_commit import MOST_BEHIND, PATIENCE, SLOW, SLOW_REST, GroupCommit
 from pentad_bus.ledger import Commit
 from pentad_bus.store.journal import Changes, MessageRow
 from pentad_common.errors import PentadError
@@ -153,24 +153,42 @@ async def test_one_that_cannot_be_stored_does_not_take_others_along() -> None:
 
 
 async def test_what_is_small_is_written_where_it_is() -> None:
-    """One transaction for all that came in one turn of the event loop; a thread takes what is large, and
-    what cannot be written at once.
+    """The first that came in a turn of the event loop at once, all others of the turn in one transaction; a
+    thread takes what is large, and what cannot be written at once.
     """
     paper = QuickPaper()
     async with ledger_on(paper) as ledger:
-        outcomes = submit(ledger, 1, 2)
+        outcomes = submit(ledger, 1, 2, 3)
+        assert outcomes == ["1 stored"]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert (paper.at_once, outcomes) == ([[1, 2]], ["1 stored", "2 stored"])
+        assert (paper.at_once, outcomes) == ([[1], [2, 3]], ["1 stored", "2 stored", "3 stored"])
         large: list[PentadError | None] = []
-        ledger.submit(Commit(changes=Changes(settled=[(3, 1)]), size=101, done=large.append))
+        ledger.submit(Commit(changes=Changes(settled=[(4, 1)]), size=101, done=large.append))
         await ledger.flushed()
         paper.busy = True
-        submit(ledger, 4)
+        submit(ledger, 5)
         await ledger.flushed()
     assert large == [None]
-    assert paper.groups == [[1, 2], [3], [4]]
-    assert paper.at_once == [[1, 2]]
+    assert paper.groups == [[1], [2, 3], [4], [5]]
+    assert paper.at_once == [[1], [2, 3]]
+
+
+async def test_what_nobody_waits_for_is_stored_after_a_commit_that_took_some_along() -> None:
+    """However often a commit took along what was to be hurried, the next is stored within moments."""
+    paper = QuickPaper()
+    async with ledger_on(paper) as ledger:
+        for seq in range(0, 9, 3):
+            ledger.later.settled.append((seq, 1))
+            ledger.hurry()
+            submit(ledger, seq + 1)
+            await asyncio.sleep(3 * PATIENCE)
+            ledger.later.settled.append((seq + 2, 1))
+            ledger.hurry()
+            async with asyncio.timeout(5):
+                while ledger.later:  # noqa: ASYNC110 - nobody tells us
+                    await asyncio.sleep(0.001)
+    assert paper.groups == [[0, 1], [2], [3, 4], [5], [6, 7], [8]]
 
 
 async def test_a_disk_that_stalls_holds_the_event_loop_up_once() -> None:
@@ -194,7 +212,7 @@ async def test_a_disk_that_stalls_holds_the_event_loop_up_once() -> None:
 async def test_a_failure_where_it_is_is_the_threads_affair() -> None:
     """It tries again, and then says so: nothing is confirmed, and nothing is lost that nobody waits for."""
     paper = QuickPaper()
-    paper.errors = [FULL_DISK, FULL_DISK]
+    paper.errors = [FULL_DISK, FULL_DISK, FULL_DISK]
     async with ledger_on(paper) as ledger:
         ledger.later.settled.append((7, 1))
         first = submit(ledger, 1)

@@ -184,18 +184,20 @@ class Welcome(_message.Message):
     def __init__(self, instance: _Optional[str] = ..., ack_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_message_bytes: _Optional[int] = ..., max_batch_messages: _Optional[int] = ..., max_attempts: _Optional[int] = ..., agent: _Optional[str] = ...) -> None: ...
 
 class ClientBatch(_message.Message):
-    __slots__ = ("publishes", "acks", "nacks", "progress", "credit")
+    __slots__ = ("publishes", "acks", "nacks", "progress", "credit", "confirm_later")
     PUBLISHES_FIELD_NUMBER: _ClassVar[int]
     ACKS_FIELD_NUMBER: _ClassVar[int]
     NACKS_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     CREDIT_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_LATER_FIELD_NUMBER: _ClassVar[int]
     publishes: _containers.RepeatedCompositeFieldContainer[Publish]
     acks: _containers.RepeatedScalarFieldContainer[int]
     nacks: _containers.RepeatedCompositeFieldContainer[Nack]
     progress: _containers.RepeatedScalarFieldContainer[int]
     credit: Credit
-    def __init__(self, publishes: _Optional[_Iterable[_Union[Publish, _Mapping]]] = ..., acks: _Optional[_Iterable[int]] = ..., nacks: _Optional[_Iterable[_Union[Nack, _Mapping]]] = ..., progress: _Optional[_Iterable[int]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ...) -> None: ...
+    confirm_later: bool
+    def __init__(self, publishes: _Optional[_Iterable[_Union[Publish, _Mapping]]] = ..., acks: _Optional[_Iterable[int]] = ..., nacks: _Optional[_Iterable[_Union[Nack, _Mapping]]] = ..., progress: _Optional[_Iterable[int]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., confirm_later: _Optional[bool] = ...) -> None: ...
 
 class Publish(_message.Message):
     __slots__ = ("seq", "message", "settles")

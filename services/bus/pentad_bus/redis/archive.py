@@ -59,7 +59,7 @@ class Archive(SqlJournal):
         statements = self._statements
         dead = self._unknown(changes)
         with self._turn, self._transaction() as cursor:
-            statements.insert_messages(cursor, changes.messages)
+            statements.insert_messages(cursor, statements.message_rows(changes.messages))
             statements.insert_dead(cursor, dead)
             statements.delete_dead(cursor, changes.redriven)
         self._unsynced += sum(len(row[-1]) for row in changes.messages)

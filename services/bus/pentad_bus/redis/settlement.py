@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from pentad_bus.entry import Entry
@@ -36,12 +37,13 @@ def _link(entry: Entry) -> Link:
 class RemoteSettlement(Settlement):
     """The same rules as in memory. Best-effort messages are out of Redis when they are delivered."""
 
-    def settled(self, entry: Entry) -> None:
-        """A delivery is acknowledged."""
-        self.counters.acked += 1
-        entry.inbox.in_flight -= 1
-        if not entry.once:
-            _link(entry).ack(cast(RemoteEntry, entry))
+    def settled(self, entries: Sequence[Entry]) -> None:
+        """Deliveries are acknowledged."""
+        self.counters.acked += len(entries)
+        for entry in entries:
+            entry.inbox.in_flight -= 1
+            if not entry.once:
+                _link(entry).ack(cast(RemoteEntry, entry))
 
     def settled_by_commit(self, entry: Entry) -> None:
         """A delivery was acknowledged by the message that answers it."""

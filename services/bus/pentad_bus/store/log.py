@@ -21,12 +21,16 @@ _COMMON_INDEX = 512
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 _HEAD = struct.Struct("<BI")
 """Format, and bytes of the index."""
+_ONE = struct.Struct("<QIIQQIId")
+"""All columns of a message and an entry."""
 
 
 def encode(changes: Changes) -> bytes:
     """The messages, entries, settled, retried and removed of a transaction. All else is not in the log."""
-    names: dict[str, int] = {}
     messages, entries, settled = changes.messages, changes.entries, changes.settled
+    if len(messages) == len(entries) == 1 and not (settled or changes.retried or changes.removed):
+        return _encode_one(messages[0], entries[0])
+    names: dict[str, int] = {}
     parts: list[bytes] = []
     bodies: Sequence[bytes] = ()
     if messages:
@@ -45,6 +49,15 @@ def encode(changes: Changes) -> bytes:
     else:
         index = _plain_index(counts, tuple(names))
     return b"".join([_HEAD.pack(FORMAT, len(index)), index, *parts, *bodies])
+
+
+def _encode_one(message: MessageRow, entry: EntryRow) -> bytes:
+    """The same for a message on its own with one recipient, whose sender waits: in one step."""
+    seq, _, tenant, body = message
+    _, inbox, _, pattern, due = entry
+    index = _plain_index((1, 1, 0), (tenant, pattern))
+    columns = _ONE.pack(seq, 0, len(body), seq, inbox, 0, 1, due)
+    return b"".join((_HEAD.pack(FORMAT, len(index)), index, columns, body))
 
 
 @lru_cache(maxsize=256)

@@ -56,7 +56,11 @@ class SqlJournal(LogReader):
         self._statements = Statements(self._engine.dialect)
         self.at_once_bytes = AT_ONCE_BYTES if self._sqlite and not full_sync else 0
         self._turn = Lock()
-        """Held by whoever writes: the journal's thread, the event loop's, or a reader that catches up."""
+        """Held by whoever uses the writing connection: the journal's thread, the event loop's, or whoever
+        archives.
+        """
+        self._archiving = Lock()
+        """Held by whoever archives, before `_turn`."""
         self.set_aside = 0
         """Messages of the log that the tables refused, since there is the journal."""
         self._unsynced = 0
@@ -163,9 +167,9 @@ class SqlJournal(LogReader):
 
     def archive(self, most: int) -> int:
         """Takes the oldest of the log, about `most` messages, into the tables; how many are left."""
-        if self._sqlite and self._unsynced > _UNSYNCED_BYTES:
-            self._checkpoint()
-        with self._turn:
+        with self._archiving:
+            if self._sqlite and self._unsynced > _UNSYNCED_BYTES:
+                self._checkpoint()
             if self._archived < self._last:
                 self._archive_or_sift(most)
             return self._behind
@@ -181,7 +185,8 @@ class SqlJournal(LogReader):
             except Unavailable:
                 raise
             except Exception as error:
-                self._sift(error)
+                with self._turn:
+                    self._sift(error)
 
     def _checkpoint(self) -> None:
         """Has SQLite put its log into the file: most of it beside the writers, and the rest, without which
@@ -197,23 +202,30 @@ class SqlJournal(LogReader):
             connection.close()
 
     def _archive(self, most: int) -> None:
+        """Commits wait for the reading and for the writing, but not for what Python makes of it between."""
         statements = self._statements
-        with self._transaction() as cursor:
+        with self._turn, self._transaction(begin=not self._sqlite) as cursor:
             last, segments = statements.oldest_segments(cursor, most)
-            found = merged(map(decode, segments))
-            self._take_over(cursor, found)
-            statements.drop_segments(cursor, last)
-        self._archived = last if segments else self._last
-        self._behind -= len(found.messages)
-        self._unsynced += sum(map(len, segments)) + _COMMIT_BYTES
+        found = merged(map(decode, segments))
+        messages = statements.message_rows(found.messages)
+        with self._turn:
+            with self._transaction() as cursor:
+                self._take_over(cursor, found, messages)
+                statements.drop_segments(cursor, last)
+            self._archived = last if segments else self._last
+            self._behind -= len(found.messages)
+            self._unsynced += sum(map(len, segments)) + _COMMIT_BYTES
 
-    def _take_over(self, cursor: Any, found: Merged) -> None:
+    def _take_over(self, cursor: Any, found: Merged, messages: Sequence[tuple[Any, ...]]) -> None:
         statements = self._statements
         statements.remove_inboxes(cursor, found.removed)
-        statements.insert_messages(cursor, found.messages)
+        statements.insert_messages(cursor, messages)
         statements.insert_entries(cursor, found.rows())
         statements.update_retried(cursor, found.retried)
         statements.delete_settled(cursor, found.settled)
+
+    def _take_over_piece(self, cursor: Any, piece: Merged) -> None:
+        self._take_over(cursor, piece, self._statements.message_rows(piece.messages))
 
     def _sift(self, error: Exception) -> None:
         """Takes over the oldest segment but for what the tables refuse."""
@@ -221,7 +233,7 @@ class SqlJournal(LogReader):
         with self._transaction() as cursor:
             number, [segment] = statements.oldest_segments(cursor, _ONE_SEGMENT)
             messages = statements.messages_in(cursor, number)
-            refused, kept = sift(cursor, statements, segment, self._take_over, time.time())
+            refused, kept = sift(cursor, statements, segment, self._take_over_piece, time.time())
             statements.drop_segments(cursor, number)
             if kept:
                 statements.append_segment(cursor, statements.lowest(cursor) - 1, refused, kept)

@@ -41,12 +41,14 @@ class Statements:
         self._mark = "?" if dialect.paramstyle == "qmark" else "%s"
         self._time = _time_converter(dialect)
 
-    def insert_messages(self, cursor: Any, rows: Sequence[MessageRow]) -> None:
-        """Rows of `messages`."""
+    def message_rows(self, rows: Sequence[MessageRow]) -> list[tuple[Any, ...]]:
+        """What `insert_messages` takes: needs no database. Raises DecodeError."""
         times = _Times(self._time)
-        self._insert(
-            cursor, BusMessage.__tablename__, _MESSAGE_COLUMNS, [_columns(row, times) for row in rows]
-        )
+        return [_columns(row, times) for row in rows]
+
+    def insert_messages(self, cursor: Any, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Rows of `messages`, from `message_rows`."""
+        self._insert(cursor, BusMessage.__tablename__, _MESSAGE_COLUMNS, rows)
 
     def append_segment(self, cursor: Any, number: int, messages: int, body: bytes) -> None:
         """A row of `log_segments`."""
