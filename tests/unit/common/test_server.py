@@ -270,7 +270,7 @@ async def test_the_handler_ends_when_the_caller_leaves(house: House) -> None:
     stream = house.context_stub(await house.key()).Watch(watch(""))
     await stream.read()
     stream.cancel()
-    await asyncio.wait_for(house.context.cancelled.wait(), 2)
+    await asyncio.wait_for(house.context.cancelled.wait(), 10)
 
 
 async def test_calls_are_counted_by_method_and_code(house: House) -> None:
