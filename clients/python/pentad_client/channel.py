@@ -166,8 +166,8 @@ class _Writer:
     async def write(self, request: Any) -> None:
         """Sends a request. Raises PentadError if the call has ended."""
         try:
-            await self.call.write(request)
-        except (asyncio.InvalidStateError, aio.AioRpcError):  # why it ended is known a moment later
+            await _translated(self.call.write(request))
+        except asyncio.InvalidStateError:
             await self._raise_end()
 
     async def done_writing(self) -> None:

@@ -17,7 +17,7 @@ from pentad.bus.v1 import bus_pb2
 from pentad.context.v1 import context_pb2
 from pentad.orchestrator.v1 import orchestrator_pb2
 from pentad_client.envelope import enveloped
-from pentad_client.errors import InvalidArgument, PentadError, PermissionDenied, Unauthenticated
+from pentad_client.errors import InvalidArgument, PentadError, PermissionDenied, Unauthenticated, Unavailable
 from pentad_common.clock import utcnow
 from pentad_common.models import AuditEvent, Tenant
 from tests.unit.common.samples import TENANT, House, address
@@ -35,10 +35,15 @@ async def _watch(house: House, key: str) -> None:
 
 
 async def _upload(house: House, key: str) -> None:
-    call = house.orchestrator_stub(key).PutArtifact()
-    await call.write(orchestrator_pb2.PutArtifactRequest(data=b"x"))
-    await call.done_writing()
-    await call
+    try:
+        call = house.orchestrator_stub(key).PutArtifact()
+        await call.write(orchestrator_pb2.PutArtifactRequest(data=b"x"))
+        await call.done_writing()
+        await call
+    except Unavailable as error:
+        if error.reason != "CALL_CUT_OFF":
+            raise
+        await _upload(house, key)  # the refusal came while the request was being written: gRPC loses why
 
 
 async def _connect(house: House, key: str) -> None:
