@@ -269,6 +269,7 @@ async def test_the_handler_ends_when_the_caller_leaves(house: House) -> None:
     """Cancelling the call cancels the handler."""
     stream = house.context_stub(await house.key()).Watch(watch(""))
     await stream.read()
+    await asyncio.sleep(0.2)  # until its write is over and it waits for something to happen
     stream.cancel()
     await asyncio.wait_for(house.context.cancelled.wait(), 10)
 
